@@ -1,0 +1,3 @@
+//! The binary: reads the command line and wires the house together.
+
+fn main() {}

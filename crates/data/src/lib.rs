@@ -1,0 +1,1 @@
+//! Rows: windows of Parquet and CSV files, schema, datasets and profiles.

@@ -1,0 +1,1 @@
+//! The shell around the core: ports, the loop and workers. Owns no rule of its own.

@@ -1,0 +1,1 @@
+//! What to advise for one model, from one observation per period.

@@ -1,0 +1,1 @@
+//! Draws a replay as one HTML file that works offline.

@@ -1,0 +1,1 @@
+//! Virtual time around the same core and engine: replay and faults.

@@ -1,0 +1,1 @@
+//! Trainers, scorers and the artifact format.

@@ -1,0 +1,3 @@
+//! Tasks around the project: tidy checks, continuous integration, mutants, benches.
+
+fn main() {}
