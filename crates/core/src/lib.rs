@@ -11,6 +11,7 @@ pub mod decision;
 pub mod event;
 pub mod fleet;
 pub mod gate;
+pub mod history;
 pub mod id;
 pub mod input;
 pub mod invariant;
