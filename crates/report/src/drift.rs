@@ -1,0 +1,233 @@
+//! Drift over time: the model's score against its threshold, and every column's by importance.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use crate::chart::{Chart, TimeAxis, escaped, number};
+use crate::format::{self, fixed, percent};
+use crate::page::Section;
+use crate::performance::{history, middle, point_size};
+use crate::replay::{DriftColumn, Replay, defined};
+use crate::table::{Column, Filters, Frame, Row, Table};
+
+/// Rows of the heat map; the table below it holds every column.
+const COLUMNS_MAX: usize = 40;
+const LABEL_LENGTH_MAX: usize = 24;
+
+pub(crate) fn section(replay: &Replay) -> Section {
+    let columns = by_importance(&replay.drift_columns);
+    let scored = replay.periods.iter().any(|period| defined(period.drift).is_some());
+    let measured = columns.iter().any(|column| column.scores.iter().any(|s| defined(*s).is_some()));
+    let body = html! {
+        @if replay.periods.is_empty() || !(scored || measured) {
+            p.empty { "No drift was measured." }
+        } @else {
+            @if scored { (score_chart(replay)) }
+            @if measured { (heat_map(replay, &columns)) (numbers(replay, &columns)) }
+        }
+    };
+    Section::new("drift", "Drift", body)
+}
+
+fn by_importance(columns: &[DriftColumn]) -> Vec<&DriftColumn> {
+    let mut sorted = columns.iter().collect::<Vec<_>>();
+    let known = |column: &DriftColumn| defined(Some(column.importance)).unwrap_or(0.0);
+    sorted.sort_by(|a, b| known(b).total_cmp(&known(a)).then_with(|| a.name.cmp(&b.name)));
+    sorted
+}
+
+fn threshold(replay: &Replay) -> Option<f64> {
+    defined(replay.drift_threshold).filter(|threshold| *threshold > 0.0)
+}
+
+fn score_chart(replay: &Replay) -> Chart {
+    let (from_ms, to_ms) = history(&replay.periods);
+    let limit = threshold(replay);
+    let scores = replay.periods.iter().map(|period| defined(period.drift)).collect::<Vec<_>>();
+    let over = |score: &Option<f64>| matches!((score, limit), (Some(s), Some(l)) if *s >= l);
+    let size = point_size(scores.len());
+    let line = json!({
+        "type": "scatter", "mode": "lines+markers", "name": "drift score",
+        "x": replay.periods.iter().map(middle).collect::<Vec<_>>(),
+        "y": scores.iter().map(|&score| number(score, 4)).collect::<Vec<_>>(),
+        "customdata": replay.periods.iter().zip(&scores).map(|(period, score)| {
+            let span = format::span(period.from_ms, period.to_ms);
+            if over(score) { format!("{span} · at or above the threshold") } else { span }
+        }).collect::<Vec<_>>(),
+        "hovertemplate": "<b>drift %{y:.3f}</b><br>%{customdata}<extra></extra>",
+        "line": { "color": "var(--drift)", "width": 2 },
+        "marker": {
+            "symbol": scores.iter().map(|s| if over(s) { "diamond" } else { "circle" }).collect::<Vec<_>>(),
+            "size": scores.iter().map(|s| if over(s) { size + 4.0 } else { size }).collect::<Vec<_>>(),
+            "color": scores.iter().map(|s| if over(s) { "var(--bad)" } else { "var(--drift)" }).collect::<Vec<_>>(),
+        },
+    });
+    let highest = scores.iter().flatten().copied().fold(limit.unwrap_or(0.0), f64::max);
+    let n_over = scores.iter().filter(|score| over(score)).count();
+    let against = limit.map_or(String::new(), |limit| {
+        format!(" {n_over} of {} periods reach the threshold of {limit:.2}.", scores.len())
+    });
+    Chart {
+        id: "chart-drift-score",
+        title: "Drift score of the model".to_owned(),
+        caption: format!(
+            "The columns' scores averaged by importance: 0 is no change, 1 is nothing in common.{against}"
+        ),
+        summary: format!("Line chart of the drift score, at most {highest:.2}.{against}"),
+        height: 210,
+        traces: vec![line],
+        layout: json!({
+            "hovermode": "closest", "hoverdistance": 40, "showlegend": false, "margin": { "r": 66 },
+            "yaxis": { "range": [0.0, (highest * 1.18).max(0.05)], "title": { "text": "score" }, "fixedrange": true, "nticks": 5 },
+            "shapes": limit.map(|limit| json!({
+                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": limit, "y1": limit, "layer": "below",
+                "line": { "color": "var(--bad)", "width": 1.5, "dash": "dash" },
+            })).into_iter().collect::<Vec<_>>(),
+            "annotations": limit.map(|limit| json!({
+                "xref": "paper", "x": 1, "xanchor": "left", "y": limit, "yanchor": "middle", "showarrow": false,
+                "text": format!("threshold<br>{limit:.2}"), "align": "left", "xshift": 4, "font": { "color": "var(--bad)", "size": 11 },
+            })).into_iter().collect::<Vec<_>>(),
+        }),
+        narrow: json!({ "margin": { "l": 40 }, "yaxis": { "title": { "text": "" } } }),
+        time: TimeAxis::Span { from_ms, to_ms },
+    }
+}
+
+fn heat_map(replay: &Replay, columns: &[&DriftColumn]) -> Chart {
+    let (from_ms, to_ms) = history(&replay.periods);
+    let shown = columns.get(..COLUMNS_MAX).unwrap_or(columns);
+    let rows = u32::try_from(shown.len()).unwrap_or(0);
+    let edges =
+        replay.periods.iter().map(|period| period.from_ms).chain([to_ms]).collect::<Vec<_>>();
+    let score =
+        |column: &DriftColumn, index: usize| number(column.scores.get(index).copied().flatten(), 4);
+    let highest = shown.iter().flat_map(|column| &column.scores).filter_map(|s| defined(*s));
+    let highest = highest.fold(0.0, f64::max);
+    let top = highest.max(threshold(replay).map_or(0.0, |limit| limit * 1.5)).max(0.05);
+    let gap = if replay.periods.len() > 120 { 0.0 } else { 1.5 };
+    let map = json!({
+        "type": "heatmap", "x": edges, "y": shown.iter().map(|column| hover_label(column)).collect::<Vec<_>>(),
+        "z": shown.iter().map(|column| (0..replay.periods.len()).map(|i| score(column, i)).collect::<Vec<_>>()).collect::<Vec<_>>(),
+        "hovertemplate": "<b>%{z:.3f}</b> %{y}<br>around %{x|%-d %b %Y}<extra></extra>", "hoverongaps": false,
+        "zmin": 0, "zmax": number(Some(top), 4), "xgap": gap, "ygap": 1.5,
+        "colorscale": color_scale(threshold(replay), top),
+        "colorbar": {
+            "thickness": 10, "outlinewidth": 0, "x": 1.01, "xpad": 4, "ypad": 0, "nticks": 5,
+            "tickfont": { "color": "var(--soft)", "size": 11 }, "title": { "text": "" },
+        },
+    });
+    let hidden = columns.len() - shown.len();
+    let note = if hidden > 0 {
+        format!(" The {hidden} less important columns are in the table below.")
+    } else {
+        String::new()
+    };
+    let limit = threshold(replay).map_or(String::new(), |limit| {
+        format!(" Warm colours begin at {limit:.2}, the threshold of the whole score.")
+    });
+    Chart {
+        id: "chart-drift-columns",
+        title: "Drift by column".to_owned(),
+        caption: format!(
+            "One row a column, the most important on top; one cell a period.{limit}{note}"
+        ),
+        summary: format!(
+            "Heat map of drift by column and period; the table below holds its figures. Highest score {highest:.2}."
+        ),
+        height: 70 + rows * 22,
+        traces: vec![map],
+        layout: json!({
+            "hovermode": "closest",
+            "yaxis": {
+                "type": "category", "autorange": "reversed", "showgrid": false, "zeroline": false, "fixedrange": true, "ticks": "",
+                "tickvals": (0..rows).collect::<Vec<_>>(),
+                "ticktext": shown.iter().map(|column| escaped(&format::shortened(&column.name, LABEL_LENGTH_MAX))).collect::<Vec<_>>(),
+                "tickfont": { "color": "var(--ink)", "size": 11 },
+            },
+        }),
+        narrow: json!({ "margin": { "r": 4 }, "yaxis": { "tickfont": { "size": 10 } } }),
+        time: TimeAxis::Span { from_ms, to_ms },
+    }
+}
+
+fn hover_label(column: &DriftColumn) -> String {
+    format!("{} · importance {}", escaped(&column.name), share(column.importance))
+}
+
+fn share(importance: f64) -> String {
+    defined(Some(importance)).map_or("–".to_owned(), percent)
+}
+
+/// Cool colours below the threshold and warm ones from it on, ever darker or brighter.
+fn color_scale(limit: Option<f64>, top: f64) -> Value {
+    match limit.map(|limit| limit / top).filter(|at| (0.0..1.0).contains(at)) {
+        Some(at) => json!([
+            [0.0, "var(--heat-0)"],
+            [at, "var(--heat-1)"],
+            [at, "var(--heat-2)"],
+            [1.0, "var(--heat-3)"]
+        ]),
+        None => json!([[0.0, "var(--heat-0)"], [1.0, "var(--heat-1)"]]),
+    }
+}
+
+fn numbers(replay: &Replay, columns: &[&DriftColumn]) -> Markup {
+    let row = |column: &&DriftColumn| {
+        let scores = replay.periods.iter().zip(&column.scores);
+        let defined = scores.filter_map(|(period, score)| Some((period, defined(*score)?)));
+        let defined = defined.collect::<Vec<_>>();
+        let highest = defined.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let mean = defined.iter().map(|(_, score)| score).sum::<f64>() / defined.len() as f64;
+        let over = threshold(replay).map(|t| defined.iter().filter(|(_, s)| *s >= t).count());
+        Row::new(vec![
+            html! { code { (column.name) } },
+            html! { (share(column.importance)) },
+            html! { (fixed(Some(mean), 3)) },
+            html! { (fixed(highest.map(|(_, score)| *score), 3)) },
+            html! { (highest.map_or("–".to_owned(), |(period, _)| format::date(period.from_ms))) },
+            html! { (over.map_or("–".to_owned(), |n| n.to_string())) },
+        ])
+    };
+    let table = Table {
+        id: "drift-columns",
+        caption: "Drift by column, most important first".to_owned(),
+        columns: vec![
+            Column::text("Column"),
+            Column::number("Importance"),
+            Column::number("Mean score"),
+            Column::number("Highest"),
+            Column::number("in the period of"),
+            Column::number("Periods over threshold"),
+        ],
+        rows: columns.iter().map(row).collect(),
+        empty: "No drift was measured.",
+        frame: Frame::Scrolling,
+        filters: Filters::None,
+    };
+    html! { details.numbers { summary { "The same in numbers" } (table) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_important_column_comes_first() {
+        let column = |name: &str, importance| DriftColumn {
+            name: name.to_owned(),
+            importance,
+            scores: Vec::new(),
+        };
+        let columns =
+            [column("b", 0.1), column("nan", f64::NAN), column("a", 0.1), column("c", 0.8)];
+        let names = by_importance(&columns).iter().map(|c| c.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["c", "a", "b", "nan"]);
+    }
+
+    #[test]
+    fn colours_jump_at_the_threshold() {
+        assert_eq!(color_scale(Some(0.3), 0.6)[1][0], json!(0.5));
+        assert_eq!(color_scale(Some(0.3), 0.6)[2][0], json!(0.5));
+        assert_eq!(color_scale(None, 0.6).as_array().map(Vec::len), Some(2));
+    }
+}
