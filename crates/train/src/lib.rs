@@ -1,1 +1,26 @@
-//! Trainers, scorers and the artifact format.
+//! Trainers, scorers and the artifact format. Never decides when to train or what to ship.
+
+pub mod artifact;
+mod boosted;
+pub mod child;
+mod command;
+mod dataset;
+pub mod encoding;
+#[cfg(test)]
+mod engine_tests;
+pub mod error;
+pub mod exchange;
+mod fit;
+mod learner;
+mod output;
+mod predict;
+mod process;
+pub mod recipe;
+pub mod scorer;
+pub mod step;
+#[cfg(test)]
+mod testing;
+pub mod trainer;
+mod tree;
+
+pub use learner::Format;
