@@ -6,7 +6,10 @@ use arrow_select::filter::filter_record_batch;
 
 use crate::columnar::{self, NO_TIME, Names};
 use crate::error::{Error, Place, Warning, near};
+use crate::growing::Growing;
+use crate::key::{PlaceKeys, key_of, key_of_number};
 use crate::labels::{self, Labels};
+use crate::origin::{Kept, Origin};
 use crate::rows::{Column, MISSING, Rows, Values};
 use crate::schema::{Feature, Kind, Schema};
 use crate::spec::{Columns, SourceSpec};
@@ -25,14 +28,6 @@ pub(crate) struct Build<'a> {
     weight: Vec<f64>,
 }
 
-/// One feature, growing.
-pub(crate) struct Growing<'a> {
-    pub(crate) feature: &'a Feature,
-    values: Vec<f64>,
-    codes: Vec<u32>,
-    names: Names,
-}
-
 /// Where in a batch each column of a plan stands.
 pub(crate) struct Plan {
     pub(crate) time: usize,
@@ -45,25 +40,11 @@ pub(crate) struct Plan {
     pub(crate) features: Vec<usize>,
 }
 
-/// The file a batch or line comes from.
-pub(crate) struct Origin<'a> {
-    pub(crate) file: &'a str,
-    pub(crate) row_group: Option<usize>,
-    /// Row of the file, from 0, of the first row of the batch.
-    pub(crate) first_row: u64,
-}
-
 /// One row of a text file: its fields as written.
 pub(crate) struct Line<'a> {
-    pub(crate) place: Place,
+    pub(crate) place: &'a Place,
     pub(crate) event_time: Timestamp,
     pub(crate) record: &'a csv::StringRecord,
-}
-
-/// The places of a batch's rows after those outside the window were dropped.
-enum Kept {
-    All,
-    Some(Vec<usize>),
 }
 
 impl Plan {
@@ -276,7 +257,7 @@ impl<'a> Build<'a> {
         };
         let array = batch.column(id).as_ref();
         let (mut names, mut codes) = (Names::default(), Vec::new());
-        if columnar::whole_numbers(array, &mut self.key, |number| key_of_number(number)) {
+        if columnar::whole_numbers(array, &mut self.key, key_of_number) {
             return Ok(());
         }
         if columnar::texts(array, &mut names, &mut codes) {
@@ -354,7 +335,7 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    fn unknown(&self, value: &str, place: Place) -> Error {
+    fn unknown(&self, value: &str, place: Box<Place>) -> Error {
         let column = self.spec.label.clone().unwrap_or_default();
         if self.classes.is_empty() {
             return Error::Value { column, value: value.into(), wanted: "a number", place };
@@ -392,7 +373,7 @@ impl<'a> Build<'a> {
             column: column.clone().unwrap_or_default(),
             value: value.to_owned(),
             wanted,
-            place: line.place.clone(),
+            place: Box::new(line.place.clone()),
         };
         let key = match plan.id {
             Some(id) => key_of(text(id)),
@@ -406,10 +387,11 @@ impl<'a> Build<'a> {
             Some(column) => {
                 let value = text(column);
                 let class = self.labels.of_text(value);
-                let class = class.ok_or_else(|| self.unknown(value, line.place.clone()))?;
+                let class =
+                    class.ok_or_else(|| self.unknown(value, Box::new(line.place.clone())))?;
                 if class.is_infinite() {
                     let column = self.spec.label.clone().unwrap_or_default();
-                    return Err(Error::Infinite { column, place: line.place.clone() });
+                    return Err(Error::Infinite { column, place: Box::new(line.place.clone()) });
                 }
                 class
             }
@@ -431,7 +413,11 @@ impl<'a> Build<'a> {
                 Ok(weight) if is_weight(weight) => weight,
                 _ => {
                     let name = self.spec.weight.as_deref().unwrap_or_default();
-                    return Err(bad_weight(name, text(column).to_owned(), line.place.clone()));
+                    return Err(bad_weight(
+                        name,
+                        text(column).to_owned(),
+                        Box::new(line.place.clone()),
+                    ));
                 }
             },
         };
@@ -441,7 +427,7 @@ impl<'a> Build<'a> {
         self.label.push(label);
         self.weight.push(weight);
         for (growing, column) in self.features.iter_mut().zip(&plan.features) {
-            growing.push(text(*column), &line.place)?;
+            growing.push(text(*column), line.place)?;
         }
         Ok(())
     }
@@ -467,155 +453,6 @@ impl<'a> Build<'a> {
         let warnings = warnings(&rows);
         (rows, warnings)
     }
-}
-
-impl Growing<'_> {
-    fn append(&mut self, array: &dyn Array, kept: &Kept, from: &Origin<'_>) -> Result<(), Error> {
-        let start = self.values.len();
-        let taken = match self.feature.kind {
-            Kind::Numeric | Kind::Boolean => columnar::numbers(array, &mut self.values),
-            Kind::Categorical => columnar::texts(array, &mut self.names, &mut self.codes),
-        };
-        if !taken {
-            return Err(Error::Retyped {
-                column: self.feature.name.clone(),
-                was: self.feature.kind,
-                is: array.data_type().to_string(),
-                place: from.file_place(),
-            });
-        }
-        // Without an early exit the loop is a plain sweep over the new values.
-        let infinite = self.values[start..].iter().fold(false, |bad, v| bad | v.is_infinite());
-        if infinite {
-            let at = self.values[start..].iter().position(|v| v.is_infinite()).unwrap_or(0);
-            let (column, place) = (self.feature.name.clone(), from.place(kept, at));
-            return Err(Error::Infinite { column, place });
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, text: &str, place: &Place) -> Result<(), Error> {
-        let text = text.trim();
-        let missing = labels::is_missing(text);
-        let number = match self.feature.kind {
-            Kind::Categorical => {
-                self.codes.push(if missing { MISSING } else { self.names.code(text) });
-                return Ok(());
-            }
-            _ if missing => Some(f64::NAN),
-            Kind::Numeric => text.parse::<f64>().ok(),
-            Kind::Boolean if text.eq_ignore_ascii_case("true") => Some(1.0),
-            Kind::Boolean if text.eq_ignore_ascii_case("false") => Some(0.0),
-            Kind::Boolean => None,
-        };
-        match number {
-            Some(number) if number.is_infinite() => {
-                Err(Error::Infinite { column: self.feature.name.clone(), place: place.clone() })
-            }
-            Some(number) => {
-                self.values.push(number);
-                Ok(())
-            }
-            None => Err(Error::Retyped {
-                column: self.feature.name.clone(),
-                was: self.feature.kind,
-                is: format!("`{text}`"),
-                place: place.clone(),
-            }),
-        }
-    }
-
-    /// Categories end sorted and only those that occur, so that the same rows read from other
-    /// files are the same.
-    fn finish(self) -> Column {
-        let name = self.feature.name.clone();
-        if self.feature.kind != Kind::Categorical {
-            return Column { name, values: Values::Numeric(self.values) };
-        }
-        let mut used = vec![false; self.names.names.len()];
-        for code in self.codes.iter().filter(|code| **code != MISSING) {
-            used[*code as usize] = true;
-        }
-        let mut names = self.names.names.into_iter().enumerate().collect::<Vec<_>>();
-        let known = names.len();
-        names.retain(|(code, _)| used[*code]);
-        names.sort_by(|a, b| a.1.cmp(&b.1));
-        let mut renumbered = vec![MISSING; known];
-        for (new, (old, _)) in (0_u32..).zip(&names) {
-            renumbered[*old] = new;
-        }
-        let mut codes = self.codes;
-        for code in &mut codes {
-            *code = renumbered.get(*code as usize).copied().unwrap_or(MISSING);
-        }
-        let names = names.into_iter().map(|(_, name)| name).collect();
-        Column { name, values: Values::Categorical { codes, names } }
-    }
-}
-
-impl Origin<'_> {
-    fn row(&self, kept: &Kept, at: usize) -> u64 {
-        let at = match kept {
-            Kept::All => at,
-            Kept::Some(places) => places[at],
-        };
-        self.first_row + at as u64
-    }
-
-    fn place(&self, kept: &Kept, at: usize) -> Place {
-        Place { row: Some(self.row(kept, at) + 1), ..self.file_place() }
-    }
-
-    pub(crate) fn file_place(&self) -> Place {
-        Place { row_group: self.row_group, ..Place::file(self.file) }
-    }
-}
-
-/// Keys of rows without an id: a hash of their file and place.
-struct PlaceKeys([u8; 32]);
-
-impl PlaceKeys {
-    fn new(file: &str) -> PlaceKeys {
-        PlaceKeys(*blake3::hash(file.as_bytes()).as_bytes())
-    }
-
-    fn key(&self, row: u64) -> u64 {
-        let mut text = [0; 40];
-        text[..32].copy_from_slice(&self.0);
-        text[32..].copy_from_slice(&row.to_le_bytes());
-        first_bytes(blake3::hash(&text))
-    }
-}
-
-/// The key of the row whose id is written `id`: the first eight bytes of its BLAKE3 hash, little
-/// end first.
-#[must_use]
-pub(crate) fn key_of(id: &str) -> u64 {
-    first_bytes(blake3::hash(id.as_bytes()))
-}
-
-fn key_of_number(number: i128) -> u64 {
-    let mut digits = [0; 40];
-    let mut start = digits.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        start -= 1;
-        digits[start] = b'-';
-    }
-    first_bytes(blake3::hash(&digits[start..]))
-}
-
-fn first_bytes(hash: blake3::Hash) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// When the label may be used. Where the source has a column that tells, a row without a time there
@@ -666,7 +503,7 @@ fn is_weight(weight: f64) -> bool {
     weight.is_finite() && weight >= 0.0
 }
 
-fn bad_weight(column: &str, value: String, place: Place) -> Error {
+fn bad_weight(column: &str, value: String, place: Box<Place>) -> Error {
     let wanted = "a weight: a finite number, not negative";
     Error::Value { column: column.to_owned(), value, wanted, place }
 }

@@ -25,6 +25,7 @@ pub(crate) struct CsvFile<'a> {
 }
 
 /// What the values of one column look like.
+#[expect(clippy::struct_excessive_bools, reason = "six independent marks, set one by one")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Look {
     numbers: bool,
@@ -49,7 +50,7 @@ impl<'a> CsvFile<'a> {
         };
         let mut file = CsvFile { bytes, delimiter, header: Vec::new(), name };
         let mut reader = file.reader();
-        let header = reader.headers().map_err(|error| file.fault(error))?;
+        let header = reader.headers().map_err(|error| file.fault(error, Some(1)))?;
         file.header = header.iter().map(str::to_owned).collect();
         for (at, column) in file.header.iter().enumerate() {
             if file.header[..at].contains(column) {
@@ -99,7 +100,7 @@ impl<'a> CsvFile<'a> {
             if !build.window.contains(event_time) {
                 return Ok(());
             }
-            build.append_line(&Line { place: place.clone(), event_time, record }, &plan)
+            build.append_line(&Line { place, event_time, record }, &plan)
         })
     }
 
@@ -154,7 +155,7 @@ impl<'a> CsvFile<'a> {
                 value: text.to_owned(),
                 wanted: "a time: write RFC 3339, `YYYY-MM-DD HH:MM:SS`, or seconds or \
                          milliseconds since 1970",
-                place: place.clone(),
+                place: Box::new(place.clone()),
             }
         })
     }
@@ -166,14 +167,14 @@ impl<'a> CsvFile<'a> {
     ) -> Result<(), Error> {
         let mut reader = self.reader();
         let mut record = StringRecord::new();
-        let mut place = Place { row: Some(0), ..Place::file(&self.name) };
+        let mut place = Place::file(&self.name).at_row(0);
         loop {
-            let more = reader.read_record(&mut record).map_err(|error| self.fault(error))?;
-            if !more {
+            place.line = Some(self.line(reader.position()));
+            let more = reader.read_record(&mut record);
+            if !more.map_err(|error| self.fault(error, place.line))? {
                 return Ok(());
             }
             place.row = place.row.map(|row| row + 1);
-            place.line = record.position().map(csv::Position::line);
             take(&record, &place)?;
         }
     }
@@ -186,18 +187,22 @@ impl<'a> CsvFile<'a> {
         Error::NoRows { location: self.name.clone() }
     }
 
-    fn fault(&self, error: csv::Error) -> Error {
-        let mut place = Place::file(&self.name);
+    /// The line of the record that is read next: blank lines before it are skipped.
+    fn line(&self, position: &csv::Position) -> u64 {
+        let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+        let rest = self.bytes.get(start..).unwrap_or_default().iter();
+        let blank = rest.take_while(|byte| matches!(byte, b'\n' | b'\r'));
+        position.line() + blank.filter(|byte| **byte == b'\n').count() as u64
+    }
+
+    fn fault(&self, error: csv::Error, line: Option<u64>) -> Error {
+        let place = Place::file(&self.name).at_line(line);
         #[expect(clippy::wildcard_enum_match_arm, reason = "the crate's list is open")]
         match error.kind() {
-            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                place.line = pos.as_ref().map(csv::Position::line);
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                 Error::Ragged { place, wanted: *expected_len, found: *len }
             }
-            _ => {
-                place.line = error.position().map(csv::Position::line);
-                Error::Csv { place, source: error }
-            }
+            _ => Error::Csv { place, source: error },
         }
     }
 }

@@ -110,7 +110,7 @@ pub enum Error {
         id: String,
         /// What the store said.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// There is no such dataset.
     #[error("{model} has no dataset {id}")]
@@ -407,5 +407,5 @@ fn store_error(
     id: &str,
     source: object_store::Error,
 ) -> Error {
-    Error::Store { operation, model: model.clone(), id: id.to_owned(), source }
+    Error::Store { operation, model: model.clone(), id: id.to_owned(), source: Box::new(source) }
 }

@@ -56,7 +56,7 @@ pub enum Error {
     #[error("{place} is not sound Parquet: truncated or damaged")]
     Damaged {
         /// File and, where known, row group.
-        place: Place,
+        place: Box<Place>,
         /// What the reader said.
         #[source]
         source: parquet::errors::ParquetError,
@@ -65,7 +65,7 @@ pub enum Error {
     #[error("{place} has {found} fields where the header has {wanted}")]
     Ragged {
         /// File and line.
-        place: Place,
+        place: Box<Place>,
         /// Fields of the header.
         wanted: u64,
         /// Fields of the line.
@@ -75,7 +75,7 @@ pub enum Error {
     #[error("{place} is not sound CSV")]
     Csv {
         /// File and, where known, line.
-        place: Place,
+        place: Box<Place>,
         /// What the reader said.
         #[source]
         source: csv::Error,
@@ -132,7 +132,7 @@ pub enum Error {
         /// What stands there now: a kind, a type, or a value.
         is: String,
         /// Where.
-        place: Place,
+        place: Box<Place>,
     },
     /// An infinite number.
     #[error("column `{column}` is infinite in {place}: write an empty value or a finite number")]
@@ -140,7 +140,7 @@ pub enum Error {
         /// The column.
         column: String,
         /// The first place.
-        place: Place,
+        place: Box<Place>,
     },
     /// A value that is not what its column should hold.
     #[error("column `{column}` holds `{value}` in {place}, which is not {wanted}")]
@@ -152,7 +152,7 @@ pub enum Error {
         /// What it should be.
         wanted: &'static str,
         /// The first place.
-        place: Place,
+        place: Box<Place>,
     },
     /// A label that no class has.
     #[error(
@@ -165,7 +165,7 @@ pub enum Error {
         /// As written.
         value: String,
         /// The first place.
-        place: Place,
+        place: Box<Place>,
         /// The classes of the schema.
         classes: Vec<String>,
     },
@@ -255,8 +255,26 @@ impl Error {
 }
 
 impl Place {
-    pub(crate) fn file(file: &str) -> Place {
-        Place { file: file.to_owned(), ..Place::default() }
+    pub(crate) fn file(file: &str) -> Box<Place> {
+        Box::new(Place { file: file.to_owned(), ..Place::default() })
+    }
+
+    /// The same file, at `row`, counted from 1.
+    pub(crate) fn at_row(mut self: Box<Place>, row: u64) -> Box<Place> {
+        self.row = Some(row);
+        self
+    }
+
+    /// The same file, in `row_group`.
+    pub(crate) fn in_row_group(mut self: Box<Place>, row_group: Option<usize>) -> Box<Place> {
+        self.row_group = row_group;
+        self
+    }
+
+    /// The same file, at `line`, counted from 1.
+    pub(crate) fn at_line(mut self: Box<Place>, line: Option<u64>) -> Box<Place> {
+        self.line = line;
+        self
     }
 }
 

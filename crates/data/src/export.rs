@@ -16,7 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::columnar;
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::rows::{Column, MISSING, Rows, Values};
 use crate::schema::{Kind, Schema, Task};
 
@@ -145,8 +145,7 @@ fn time_type() -> DataType {
 }
 
 fn predictions_in_parquet(path: &Path) -> Result<Vec<Vec<f64>>, Error> {
-    let damaged =
-        |source| Error::Damaged { place: crate::error::Place::file(&shown(path)), source };
+    let damaged = |source| Error::Damaged { place: Place::file(&shown(path)), source };
     let builder = ParquetRecordBatchReaderBuilder::try_new(opened(path)?).map_err(damaged)?;
     let fields = builder.schema().fields().clone();
     let mut columns = vec![Vec::new(); fields.len()];
@@ -166,7 +165,7 @@ fn predictions_in_parquet(path: &Path) -> Result<Vec<Vec<f64>>, Error> {
 fn predictions_in_csv(path: &Path) -> Result<Vec<Vec<f64>>, Error> {
     let fault = |source: csv::Error| {
         let line = source.position().map(csv::Position::line);
-        let place = crate::error::Place { line, ..crate::error::Place::file(&shown(path)) };
+        let place = Place::file(&shown(path)).at_line(line);
         Error::Csv { place, source }
     };
     let mut reader = csv::Reader::from_reader(opened(path)?);

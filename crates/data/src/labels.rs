@@ -109,7 +109,7 @@ impl Seen {
             values.sort_by(|a, b| key(a).total_cmp(&key(b)));
         }
         if task == Task::Binary {
-            return binary(values, positive).or_else(wrong);
+            return binary(&values, positive).or_else(wrong);
         }
         match values.len() {
             0 | 1 => wrong(format!("has one class only: {}", listed(&values))),
@@ -133,11 +133,11 @@ pub(crate) fn written(value: f64) -> String {
     format!("{}", value + 0.0)
 }
 
-fn binary(values: Vec<String>, positive: Option<&str>) -> Result<Vec<String>, String> {
+fn binary(values: &[String], positive: Option<&str>) -> Result<Vec<String>, String> {
     if values.len() > 2 {
         return Err(format!(
             "has more than two values, {}: write `task = \"multiclass\"`, or another label",
-            listed(&values)
+            listed(values)
         ));
     }
     let same = |a: &str, b: &str| {
@@ -158,7 +158,7 @@ fn binary(values: Vec<String>, positive: Option<&str>) -> Result<Vec<String>, St
             None => {
                 return Err(format!(
                     "has the values {}: write which is meant, for example `positive = \"{}\"`",
-                    listed(&values),
+                    listed(values),
                     values[values.len() - 1]
                 ));
             }
@@ -174,7 +174,7 @@ fn binary(values: Vec<String>, positive: Option<&str>) -> Result<Vec<String>, St
         ([one], []) => Err(format!("has one class only: `{one}`")),
         _ => Err(format!(
             "never is `{wanted}`, its `positive`; it has the values {}",
-            listed(&values)
+            listed(values)
         )),
     }
 }

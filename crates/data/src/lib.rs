@@ -3,6 +3,7 @@
 pub mod dataset;
 pub mod error;
 pub mod export;
+pub mod key;
 pub mod rows;
 pub mod schema;
 pub mod source;
@@ -12,8 +13,21 @@ pub mod split;
 mod build;
 mod columnar;
 mod csv_file;
+mod growing;
 mod infer;
 mod labels;
 mod location;
 mod moment;
+mod origin;
 mod parquet_file;
+
+#[cfg(test)]
+mod bad_input_tests;
+#[cfg(test)]
+mod dataset_tests;
+#[cfg(test)]
+mod source_tests;
+#[cfg(test)]
+mod split_tests;
+#[cfg(test)]
+mod testing;

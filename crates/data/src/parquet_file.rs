@@ -20,10 +20,11 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 use afresh_core::time::{Duration, Timestamp, Window};
 use chrono_tz::Tz;
 
-use crate::build::{Build, Origin};
+use crate::build::Build;
 use crate::columnar::{self, NO_TIME};
 use crate::error::{Error, Place};
 use crate::labels::Seen;
+use crate::origin::Origin;
 use crate::source::Span;
 
 /// Small enough that a batch of thirty columns stays in the cache.
@@ -124,12 +125,9 @@ impl ParquetFile {
                     .for_each(|value| seen.text(if value { "true" } else { "false" }));
             } else if columnar::numbers(array, &mut values) {
                 if let Some(at) = values.iter().position(|value| value.is_infinite()) {
-                    let row = Some(origin.first_row + at as u64 + 1);
+                    let place = origin.file_place().at_row(origin.first_row + at as u64 + 1);
                     let column = self.names()[column].to_owned();
-                    return Err(Error::Infinite {
-                        column,
-                        place: Place { row, ..origin.file_place() },
-                    });
+                    return Err(Error::Infinite { column, place });
                 }
                 let mut last = f64::NAN;
                 for value in values {
@@ -170,8 +168,7 @@ impl ParquetFile {
             let mut times = Vec::new();
             let read = columnar::times(batch.column(0).as_ref(), zone, &mut times);
             if let Err(bad) = read {
-                let row = Some(origin.first_row + bad.at as u64 + 1);
-                let place = Place { row, ..origin.file_place() };
+                let place = origin.file_place().at_row(origin.first_row + bad.at as u64 + 1);
                 let (column, value) = (time.to_owned(), bad.value);
                 return Err(Error::Value { column, value, wanted: "a time", place });
             }
@@ -359,7 +356,8 @@ fn external(error: object_store::Error) -> ParquetError {
 }
 
 /// A fault of the store is told as one, any other as damage of the file.
-fn fault(error: ParquetError, place: Place) -> Error {
+fn fault(error: ParquetError, place: Box<Place>) -> Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the crate's list is open")]
     match error {
         ParquetError::External(inner) => match inner.downcast::<object_store::Error>() {
             Ok(source) => Error::Unreadable { file: place.file, source: *source },

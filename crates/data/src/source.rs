@@ -111,11 +111,11 @@ impl Source {
         if !directory.is_dir() {
             return Err(missing(base, &root));
         }
-        let unreadable = |source| Error::Unreadable { file: root.clone(), source };
+        let failed = |source| unreadable(&root, source);
         // A base of "" is the current directory.
         let directory =
             if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
-        let store = LocalFileSystem::new_with_prefix(directory).map_err(unreadable)?;
+        let store = LocalFileSystem::new_with_prefix(directory).map_err(failed)?;
         Ok(Source { spec, root, store: Arc::new(store), files })
     }
 
@@ -129,9 +129,9 @@ impl Source {
     pub async fn objects(&self, window: Window) -> Result<Vec<Object>, Error> {
         let metas = match &self.files {
             Files::One(name) => {
-                let path = self.path(name)?;
+                let path = inner_path(name)?;
                 let meta = self.store.head(&path).await;
-                vec![(meta.map_err(|source| self.unreadable(name, source))?, Dates::default())]
+                vec![(meta.map_err(|source| unreadable(name, source))?, Dates::default())]
             }
             Files::Directory => {
                 let metas = self.list(false).await?;
@@ -171,7 +171,7 @@ impl Source {
     pub async fn infer(&self) -> Result<(Schema, Vec<Warning>), Error> {
         let mut inference = Inference::new(&self.spec);
         for object in self.objects(Window::ALL).await? {
-            match self.format(&object)? {
+            match format_of(&object)? {
                 Format::Parquet => inference.parquet(&self.parquet(&object).await?).await?,
                 Format::Csv => {
                     let bytes = self.fetch(&object.path).await?;
@@ -203,7 +203,7 @@ impl Source {
         let mut reading = Reading::default();
         for object in self.objects(window).await? {
             reading.objects_read += 1;
-            match self.format(&object)? {
+            match format_of(&object)? {
                 Format::Parquet => {
                     let groups = self.parquet(&object).await?.read(&mut build).await?;
                     reading.row_groups_read += groups.read;
@@ -224,7 +224,7 @@ impl Source {
         let (time, zone) = (&self.spec.time, self.spec.timezone);
         let mut span: Option<Span> = None;
         for object in self.objects(Window::ALL).await? {
-            let found = match self.format(&object)? {
+            let found = match format_of(&object)? {
                 Format::Parquet => self.parquet(&object).await?.span(time, zone).await?,
                 Format::Csv => {
                     let bytes = self.fetch(&object.path).await?;
@@ -238,11 +238,11 @@ impl Source {
 
     /// BLAKE3 of the bytes of the file at `path`, one of [`Source::objects`], in hexadecimal.
     pub async fn hash(&self, path: &str) -> Result<String, Error> {
-        let inner = self.path(self.below_root(path))?;
-        let unreadable = |source| self.unreadable(path, source);
-        let mut bytes = self.store.get(&inner).await.map_err(unreadable)?.into_stream();
+        let inner = inner_path(self.below_root(path))?;
+        let failed = |source| unreadable(path, source);
+        let mut bytes = self.store.get(&inner).await.map_err(failed)?.into_stream();
         let mut hasher = blake3::Hasher::new();
-        while let Some(chunk) = bytes.try_next().await.map_err(unreadable)? {
+        while let Some(chunk) = bytes.try_next().await.map_err(failed)? {
             hasher.update(&chunk);
         }
         Ok(hasher.finalize().to_hex().to_string())
@@ -250,31 +250,31 @@ impl Source {
 
     /// Size and time of change of the file at `path`; `None` where it is gone.
     pub async fn head(&self, path: &str) -> Result<Option<Object>, Error> {
-        match self.store.head(&self.path(self.below_root(path))?).await {
+        match self.store.head(&inner_path(self.below_root(path))?).await {
             Ok(meta) => Ok(Some(self.object(&meta))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(self.unreadable(path, source)),
+            Err(source) => Err(unreadable(path, source)),
         }
     }
 
     async fn parquet(&self, object: &Object) -> Result<ParquetFile, Error> {
-        let path = self.path(self.below_root(&object.path))?;
+        let path = inner_path(self.below_root(&object.path))?;
         let store = Arc::clone(&self.store);
         ParquetFile::open(store, path, object.size, object.path.clone()).await
     }
 
     async fn fetch(&self, path: &str) -> Result<bytes::Bytes, Error> {
-        let inner = self.path(self.below_root(path))?;
-        let unreadable = |source| self.unreadable(path, source);
-        self.store.get(&inner).await.map_err(unreadable)?.bytes().await.map_err(unreadable)
+        let inner = inner_path(self.below_root(path))?;
+        let failed = |source| unreadable(path, source);
+        self.store.get(&inner).await.map_err(failed)?.bytes().await.map_err(failed)
     }
 
     async fn list(&self, deep: bool) -> Result<Vec<ObjectMeta>, Error> {
-        let unreadable = |source| Error::Unreadable { file: self.root.clone(), source };
+        let failed = |source| unreadable(&self.root, source);
         if deep {
-            return self.store.list(None).try_collect().await.map_err(unreadable);
+            return self.store.list(None).try_collect().await.map_err(failed);
         }
-        self.store.list_with_delimiter(None).await.map(|all| all.objects).map_err(unreadable)
+        self.store.list_with_delimiter(None).await.map(|all| all.objects).map_err(failed)
     }
 
     fn in_window(&self, mut metas: Vec<(ObjectMeta, Dates)>, window: Window) -> Vec<Object> {
@@ -310,18 +310,6 @@ impl Source {
     fn below_root<'p>(&self, path: &'p str) -> &'p str {
         path.strip_prefix(self.root.as_str()).unwrap_or(path).trim_start_matches('/')
     }
-
-    fn path(&self, name: &str) -> Result<Path, Error> {
-        Path::parse(name).map_err(|error| self.unreadable(name, error.into()))
-    }
-
-    fn format(&self, object: &Object) -> Result<Format, Error> {
-        format(&object.path).ok_or_else(|| Error::Format { file: object.path.clone() })
-    }
-
-    fn unreadable(&self, file: &str, source: object_store::Error) -> Error {
-        Error::Unreadable { file: file.to_owned(), source }
-    }
 }
 
 impl Span {
@@ -350,6 +338,19 @@ fn format(path: &str) -> Option<Format> {
         "csv" | "tsv" => Some(Format::Csv),
         _ => None,
     }
+}
+
+fn format_of(object: &Object) -> Result<Format, Error> {
+    format(&object.path).ok_or_else(|| Error::Format { file: object.path.clone() })
+}
+
+fn unreadable(file: &str, source: object_store::Error) -> Error {
+    Error::Unreadable { file: file.to_owned(), source }
+}
+
+/// `name` as a path of the store.
+fn inner_path(name: &str) -> Result<Path, Error> {
+    Path::parse(name).map_err(|error| unreadable(name, error.into()))
 }
 
 fn missing_or(base: &FilePath, path: &str, other: Error) -> Error {
