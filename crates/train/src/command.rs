@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, ExitStatus, Stdio};
 
+use afresh_data::export::Names;
 use afresh_data::schema::{Kind, Schema, Task};
 use serde_json::{Value, json};
 
@@ -21,23 +22,27 @@ use crate::recipe::{Categories, Command};
 use crate::step::Predict;
 use crate::trainer::{Job, Part, Parts};
 
+/// Columns beside the features.
+const NAMES: Names<'_> =
+    Names { time: dataset::TIME, label: Some(dataset::LABEL), weight: Some(dataset::WEIGHT) };
+
 /// Trains with `command` and moves what it leaves into `staging`.
 pub(crate) fn train(
     job: &Job,
     command: &Command,
-    parts: Parts,
+    parts: &Parts,
     staging: &Path,
 ) -> Result<Manifest, Error> {
-    fit::check(job, &parts)?;
+    fit::check(job, parts)?;
     let encodings = Encodings::learn(&job.schema, &parts.train, Categories::Native)?;
     let work = fresh(&job.scratch.join("work"))?;
     let out = fresh(&work.join("out"))?;
     let train = work.join("train.parquet");
-    dataset::write(&train, &job.schema, &parts.train)?;
+    dataset::write(&train, &job.schema, &parts.train, &NAMES)?;
     let mut variables = BTreeMap::from([("AFRESH_TRAIN", train), ("AFRESH_OUT", out.clone())]);
     if !parts.stopping.is_empty() {
         let validation = work.join("validation.parquet");
-        dataset::write(&validation, &job.schema, &parts.stopping)?;
+        dataset::write(&validation, &job.schema, &parts.stopping, &NAMES)?;
         variables.insert("AFRESH_VALIDATION", validation);
     }
     let mut spec = specification(&job.schema, &encodings, command, job.recipe.seed);
@@ -54,7 +59,7 @@ pub(crate) fn train(
     let model = take(&out, staging)?;
     let described = Manifest {
         warm_started_from: warm.map(|champion| champion.hash().clone()),
-        ..describe(job, &parts, encodings, command, model, metrics, staging)?
+        ..describe(job, parts, encodings, command, model, metrics, staging)?
     };
     let manifest = fit::with_golden(staging, described, &parts.train)?;
     artifact::remove(&work)?;

@@ -42,7 +42,7 @@ fn trees(rounds: usize, early_stopping: usize) -> Recipe {
 /// A job whose artifact becomes `name` below `dir`.
 fn job(dir: &TempDir, name: &str, recipe: Recipe, schema: &Schema) -> Job {
     let place = |part: &str| dir.path().join(part);
-    Job::new(recipe, schema.clone(), &place("rows"), &place(name), &place("scratch"))
+    Job::new(recipe, schema.clone(), &place(name), &place("scratch"))
 }
 
 fn train(job: &Job, train: Rows, stopping: Rows) -> Result<Artifact, Failure> {
@@ -65,7 +65,7 @@ fn every_task_and_coding_learns_and_is_the_same_after_loading() {
     for task in [Task::Binary, Task::Multiclass, Task::Regression] {
         for categories in [Categories::Native, Categories::Codes] {
             let dir = TempDir::new().unwrap();
-            let (schema, all) = example(task.clone(), 900);
+            let (schema, all) = example(task, 900);
             let (fit, test) = halves(&all);
             let mut recipe = trees(40, 0);
             if let Engine::BoostedTrees(settings) = &mut recipe.engine {

@@ -253,10 +253,8 @@ pub enum Error {
         reason: String,
     },
     /// A `predict` command wrote something else than predictions.
-    #[error("AFRESH_PREDICTIONS line {line}: {reason}")]
+    #[error("AFRESH_PREDICTIONS cannot be used: {reason}")]
     Predictions {
-        /// From 1; 0 where the file as a whole is wrong.
-        line: usize,
         /// What is wrong.
         reason: String,
     },

@@ -120,7 +120,7 @@ pub(crate) fn blank(job: &Job, parts: &Parts, encodings: Encodings) -> Manifest 
         rounds_added: 0,
         trees: 0,
         metrics: BTreeMap::new(),
-        dataset: job.dataset.clone(),
+        dataset: job.dataset.as_ref().map(|place| place.id.clone()),
         rows: parts.train.len(),
         stopping_rows: parts.stopping.len(),
         judged_parent: job.judged_parent.clone(),

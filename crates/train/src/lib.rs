@@ -4,7 +4,7 @@ pub mod artifact;
 mod boosted;
 pub mod child;
 mod command;
-mod dataset;
+pub mod dataset;
 pub mod encoding;
 #[cfg(test)]
 mod engine_tests;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use afresh_core::time::Duration;
+use afresh_data::export::Names;
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
 
@@ -61,7 +62,8 @@ impl Command {
 
     fn predict_in(&self, scratch: &Path, rows: &Rows, schema: &Schema) -> Result<Vec<f64>, Error> {
         let file = scratch.join("rows.parquet");
-        dataset::write(&file, schema, rows)?;
+        let names = Names { time: dataset::TIME, label: None, weight: None };
+        dataset::write(&file, schema, rows, &names)?;
         let predictions = scratch.join("predictions.csv");
         let work = Work::Predict(Predict {
             command: self.command.clone(),
@@ -75,52 +77,6 @@ impl Command {
         let limits = Limits { time_max: Some(PREDICT_TIME_MAX), memory_bytes_max: None };
         let passed = &self.command.env;
         child::run_blocking(&self.program, work, scratch, limits, passed)?;
-        let text = fs::read_to_string(&predictions).map_err(|error| Error::Predictions {
-            line: 0,
-            reason: format!("the file cannot be read: {error}"),
-        })?;
-        parse(&text, rows.len(), schema.outputs())
-    }
-}
-
-/// Reads one line a row, its numbers separated by commas.
-fn parse(text: &str, rows: usize, outputs: usize) -> Result<Vec<f64>, Error> {
-    let lines = text.lines().count();
-    if lines != rows {
-        let reason = format!("{lines} lines for {rows} rows: write one line a row, no header");
-        return Err(Error::Predictions { line: 0, reason });
-    }
-    let mut values = Vec::with_capacity(rows * outputs);
-    for (at, line) in text.lines().enumerate() {
-        let wrong = |reason| Error::Predictions { line: at + 1, reason };
-        let before = values.len();
-        for word in line.split(',') {
-            let value = word.trim().parse::<f64>();
-            values.push(value.map_err(|_| wrong(format!("`{word}` is not a number")))?);
-        }
-        let found = values.len() - before;
-        if found != outputs {
-            return Err(wrong(format!("{found} numbers instead of {outputs}")));
-        }
-    }
-    Ok(values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn predictions_are_one_line_a_row() {
-        assert_eq!(parse("0.25\n1e-3\n", 2, 1), Ok(vec![0.25, 0.001]));
-        assert_eq!(parse("0.5, 0.25,0.25", 1, 3), Ok(vec![0.5, 0.25, 0.25]));
-        for (text, message) in [
-            ("0.5\n", "1 lines for 2 rows"),
-            ("0.5\nbig\n", "line 2: `big` is not a number"),
-            ("0.5\n0.5,0.5\n", "line 2: 2 numbers instead of 1"),
-        ] {
-            let error = parse(text, 2, 1).unwrap_err().to_string();
-            assert!(error.contains(message), "{error}");
-        }
+        dataset::read_predictions(&predictions, rows.len(), schema.outputs())
     }
 }

@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::write_manifest;
 use crate::command;
-use crate::dataset;
+use crate::dataset::FromDataset;
 use crate::error::Error;
 use crate::fit;
 use crate::process;
 use crate::recipe::{Command, Engine};
-use crate::trainer::Job;
+use crate::trainer::{Job, ReadRows};
 use crate::tree;
 
 /// First argument of the program; the second is the file of the [`Spec`].
@@ -119,9 +119,9 @@ pub(crate) fn outcome(path: &Path) -> Option<Outcome> {
 fn run(work: Work) -> Result<(), Error> {
     match work {
         Work::Train { job, staging } => {
-            let parts = dataset::read(&job)?;
+            let parts = FromDataset.read(&job)?;
             let manifest = match &job.recipe.engine {
-                Engine::Command(command) => command::train(&job, command, parts, &staging)?,
+                Engine::Command(command) => command::train(&job, command, &parts, &staging)?,
                 Engine::BoostedTrees(_) | Engine::Constant => {
                     fit::fit(&job, &parts, &staging, &mut tell_progress())?
                 }

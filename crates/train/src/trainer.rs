@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use afresh_core::id::DatasetId;
 use afresh_core::time::Duration;
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
@@ -16,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::artifact::{self, Artifact, ArtifactHash};
+use crate::dataset::Place;
 use crate::error::{Error, Failure};
 use crate::fit;
 use crate::process;
@@ -28,10 +28,9 @@ pub struct Job {
     pub recipe: Recipe,
     /// What the rows look like.
     pub schema: Schema,
-    /// Where the rows are: read by whoever trains, so that they are not copied between processes.
-    pub rows: PathBuf,
-    /// Names the rows.
-    pub dataset: Option<DatasetId>,
+    /// The rows: read by whoever trains, so that they are not copied between processes. A trainer
+    /// that has its rows from elsewhere needs none.
+    pub dataset: Option<Place>,
     /// Which of the rows, and for how long.
     pub part: Part,
     /// The version to continue.
@@ -130,7 +129,7 @@ pub struct InProcess<R> {
 
 impl<R: ReadRows> Trainer for InProcess<R> {
     fn train<'a>(&'a self, job: &'a Job, cancel: Cancel, progress: Progress) -> Training<'a> {
-        Box::pin(std::future::ready(self.train_now(job, &cancel, &progress)))
+        Box::pin(async move { self.train_now(job, &cancel, &progress) })
     }
 }
 
@@ -172,13 +171,12 @@ impl<R: ReadRows> InProcess<R> {
 }
 
 impl Job {
-    /// A first training of `recipe` on the rows at `rows`, without limits.
+    /// A first training of `recipe`, without limits.
     #[must_use]
-    pub fn new(recipe: Recipe, schema: Schema, rows: &Path, output: &Path, scratch: &Path) -> Job {
+    pub fn new(recipe: Recipe, schema: Schema, output: &Path, scratch: &Path) -> Job {
         Job {
             recipe,
             schema,
-            rows: rows.to_owned(),
             dataset: None,
             part: Part::Fit,
             warm_start: None,
