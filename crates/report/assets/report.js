@@ -41,11 +41,17 @@
       const shown = width < NARROW_PX ? laidOver(layout, narrow) : layout;
       shown.width = width;
       element.style.minHeight = shown.height + "px";
+      if (width < NARROW_PX) {
+        shown.xaxis = { ...shown.xaxis, nticks: 3, tickangle: 0 };
+        // Gaps would leave little of narrow cells.
+        for (const trace of data) if (trace.type === "heatmap") trace.xgap = 0;
+      }
       // A finger that drags wants to scroll the page.
       if (coarse) shown.dragmode = false;
       if (element.dataset.zoomed) shown.xaxis = { ...shown.xaxis, range: element.layout.xaxis.range };
       Plotly.react(element, data, shown, {
         displaylogo: false,
+        showTips: false,
         displayModeBar: coarse ? false : "hover",
         modeBarButtons: [["toImage", "resetScale2d"]],
         doubleClick: "reset",
@@ -108,7 +114,8 @@
         if (detail) detail.hidden = !seen || button.getAttribute("aria-expanded") !== "true";
         if (seen) n += 1;
       }
-      told.textContent = n === entries.length ? `${n} rows` : `${n} of ${entries.length} rows`;
+      const all = entries.length.toLocaleString("en-US") + (entries.length === 1 ? " row" : " rows");
+      told.textContent = n === entries.length ? all : `${n.toLocaleString("en-US")} of ${all}`;
     };
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());

@@ -81,7 +81,7 @@ fn table(replay: &Replay) -> Table {
             number(&format::count(arm.periods_undefined)),
         ])
     };
-    let metric = if replay.higher_is_better { "Mean metric ↑" } else { "Mean metric ↓" };
+    let arrow = if replay.higher_is_better { '↑' } else { '↓' };
     Table {
         id: "arms",
         caption: format!(
@@ -92,7 +92,7 @@ fn table(replay: &Replay) -> Table {
         ),
         columns: vec![
             Column::text("Arm"),
-            Column::number(metric),
+            Column::number(format!("Mean {} {arrow}", format::metric_name(&replay.metric))),
             Column::number("Log loss ↓"),
             Column::number("Retrains"),
             Column::number("Rejected"),

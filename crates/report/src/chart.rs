@@ -60,7 +60,7 @@ impl Render for Chart {
                     h3 id=(heading) { (self.title) }
                     p { (self.caption) }
                 }
-                div.plot id=(self.id) role="img" aria-label=(self.summary) data-time=(time)
+                div.plot id=(self.id) role="img" aria-label=(self.summary) data-time[time]
                     style={ "min-height:" (self.height) "px" } {}
                 noscript { p.empty { (self.summary) } }
                 script type="application/json" data-chart=(self.id) { (PreEscaped(for_script(&figure))) }
@@ -122,9 +122,9 @@ fn common_layout(height: u32) -> Value {
     });
     json!({
         "height": height, "autosize": true, "uirevision": "keep",
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
+        "paper_bgcolor": "var(--card)", "plot_bgcolor": "var(--card)",
         "font": { "family": FONT, "size": 12, "color": "var(--soft)" },
-        "margin": { "l": 56, "r": 16, "t": 8, "b": 36 },
+        "margin": { "l": 56, "r": 16, "t": 8, "b": 28 },
         "hoverlabel": {
             "bgcolor": "var(--card)", "bordercolor": "var(--edge)", "align": "left", "namelength": -1,
             "font": { "family": FONT, "size": 12, "color": "var(--ink)" },
@@ -149,6 +149,7 @@ fn time_axis(from_ms: i64, to_ms: i64) -> Value {
     };
     json!({ "xaxis": {
         "type": "date", "range": [from_ms, to_ms], "showgrid": false, "hoverformat": hover,
+        "showspikes": false,
         "spikecolor": "var(--edge)", "spikethickness": 1, "spikedash": "dot",
     } })
 }

@@ -41,7 +41,7 @@ fn over_time(replay: &Replay) -> Chart {
         json!({
             "type": "scatter", "mode": "lines", "name": name, "x": x,
             "y": std::iter::once(0.0).chain(replay.cost.iter().map(of)).map(|v| number(Some(v), 3)).collect::<Vec<_>>(),
-            "line": { "color": format!("var(--{name})"), "width": if managed { 3.0 } else { 1.6 }, "dash": dash, "shape": "hv" },
+            "line": { "color": format!("var(--{name})"), "width": if managed { 3.0 } else { 1.6 }, "dash": dash, "shape": if managed { "hv" } else { "linear" } },
             "fill": if managed { "tozeroy" } else { "none" }, "fillcolor": "var(--fill)",
             "hovertemplate": format!("<b>{name} %{{y:,.1f}} s</b><extra></extra>"),
         })
@@ -60,7 +60,7 @@ fn over_time(replay: &Replay) -> Chart {
         height: 320,
         traces: traces.collect(),
         layout: json!({
-            "hovermode": "x unified",
+            "hovermode": "x unified", "xaxis": { "showspikes": true, "spikemode": "across" },
             "yaxis": { "title": { "text": "CPU seconds" }, "rangemode": "tozero", "fixedrange": true },
         }),
         narrow: json!({ "margin": { "l": 40, "r": 6 }, "yaxis": { "title": { "text": "" } } }),
@@ -91,14 +91,13 @@ fn bought(replay: &Replay) -> Chart {
         height: 320,
         traces,
         layout: json!({
-            "hovermode": "closest", "showlegend": false,
-            "xaxis": {
-                "title": { "text": "training CPU seconds" }, "fixedrange": true, "zeroline": false,
-                "range": [-0.1 * dearest.max(0.01), 1.2 * dearest.max(0.01)],
-            },
-            "yaxis": { "title": { "text": format!("mean {metric}") }, "fixedrange": true, "zeroline": false, "nticks": 6 },
-            "margin": { "b": 44 },
-        }),
+        "hovermode": "closest", "showlegend": false,
+        "xaxis": {
+            "title": { "text": "training CPU seconds" }, "fixedrange": true, "zeroline": false,
+            "range": [-0.1 * dearest.max(0.01), 1.2 * dearest.max(0.01)],
+        },
+        "yaxis": { "title": { "text": format!("mean {metric}") }, "fixedrange": true, "zeroline": false, "nticks": 6 },
+                }),
         narrow: json!({ "margin": { "l": 44, "r": 6 }, "height": 280 }),
         time: TimeAxis::None,
     }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::format;
 use crate::page::Section;
 use crate::replay::{Decision, Replay};
-use crate::table::{Column, Filters, Frame, Row, Table, badge};
+use crate::table::{Column, Filters, Frame, Row, Table, badge, prose};
 
 pub(crate) fn section(replay: &Replay) -> Section {
     let table = Table {
@@ -52,8 +52,8 @@ fn row(replay: &Replay, decision: &Decision) -> Row {
         html! {
             @match decision.reasons.as_slice() {
                 [] => {},
-                [only] => { (only) },
-                many => { ul { @for reason in many { li { (reason) } } } },
+                [only] => { (prose(only)) },
+                many => { ul { @for reason in many { li { (prose(reason)) } } } },
             }
         },
         html! { @if let Some(run) = &decision.run {

@@ -13,6 +13,7 @@ use crate::table::{Column, Filters, Frame, Row, Table};
 /// Rows of the heat map; the table below it holds every column.
 const COLUMNS_MAX: usize = 40;
 const LABEL_LENGTH_MAX: usize = 24;
+const LABEL_LENGTH_NARROW: usize = 13;
 
 pub(crate) fn section(replay: &Replay) -> Section {
     let columns = by_importance(&replay.drift_columns);
@@ -57,6 +58,7 @@ fn score_chart(replay: &Replay) -> Chart {
         "hovertemplate": "<b>drift %{y:.3f}</b><br>%{customdata}<extra></extra>",
         "line": { "color": "var(--drift)", "width": 2 },
         "marker": {
+            "opacity": 1,
             "symbol": scores.iter().map(|s| if over(s) { "diamond" } else { "circle" }).collect::<Vec<_>>(),
             "size": scores.iter().map(|s| if over(s) { size + 4.0 } else { size }).collect::<Vec<_>>(),
             "color": scores.iter().map(|s| if over(s) { "var(--bad)" } else { "var(--drift)" }).collect::<Vec<_>>(),
@@ -80,7 +82,7 @@ fn score_chart(replay: &Replay) -> Chart {
             "hovermode": "closest", "hoverdistance": 40, "showlegend": false, "margin": { "r": 66 },
             "yaxis": { "range": [0.0, (highest * 1.18).max(0.05)], "title": { "text": "score" }, "fixedrange": true, "nticks": 5 },
             "shapes": limit.map(|limit| json!({
-                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": limit, "y1": limit, "layer": "below",
+                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": limit, "y1": limit,
                 "line": { "color": "var(--bad)", "width": 1.5, "dash": "dash" },
             })).into_iter().collect::<Vec<_>>(),
             "annotations": limit.map(|limit| json!({
@@ -117,6 +119,12 @@ fn heat_map(replay: &Replay, columns: &[&DriftColumn]) -> Chart {
         },
     });
     let hidden = columns.len() - shown.len();
+    let labels = |length: usize| {
+        let short = shown.iter().map(|column| format::shortened(&column.name, length));
+        short.map(|name| escaped(&name)).collect::<Vec<_>>()
+    };
+    let missing = shown.iter().any(|c| (0..replay.periods.len()).any(|i| score(c, i).is_null()));
+    let blank = if missing { " Blank: not measured." } else { "" };
     let note = if hidden > 0 {
         format!(" The {hidden} less important columns are in the table below.")
     } else {
@@ -129,7 +137,7 @@ fn heat_map(replay: &Replay, columns: &[&DriftColumn]) -> Chart {
         id: "chart-drift-columns",
         title: "Drift by column".to_owned(),
         caption: format!(
-            "One row a column, the most important on top; one cell a period.{limit}{note}"
+            "One row a column, the most important on top; one cell a period.{limit}{blank}{note}"
         ),
         summary: format!(
             "Heat map of drift by column and period; the table below holds its figures. Highest score {highest:.2}."
@@ -141,11 +149,11 @@ fn heat_map(replay: &Replay, columns: &[&DriftColumn]) -> Chart {
             "yaxis": {
                 "type": "category", "autorange": "reversed", "showgrid": false, "zeroline": false, "fixedrange": true, "ticks": "",
                 "tickvals": (0..rows).collect::<Vec<_>>(),
-                "ticktext": shown.iter().map(|column| escaped(&format::shortened(&column.name, LABEL_LENGTH_MAX))).collect::<Vec<_>>(),
+                "ticktext": labels(LABEL_LENGTH_MAX),
                 "tickfont": { "color": "var(--ink)", "size": 11 },
             },
         }),
-        narrow: json!({ "margin": { "r": 4 }, "yaxis": { "tickfont": { "size": 10 } } }),
+        narrow: json!({ "margin": { "r": 4 }, "yaxis": { "tickfont": { "size": 10 }, "ticktext": labels(LABEL_LENGTH_NARROW) } }),
         time: TimeAxis::Span { from_ms, to_ms },
     }
 }

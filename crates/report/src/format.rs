@@ -116,8 +116,15 @@ pub fn span(from_ms: i64, to_ms: i64) -> String {
     if to_ms.saturating_sub(from_ms) < DAY_MS {
         return format!("{} – {}", moment(from_ms), moment(to_ms));
     }
-    let (first, last) = (date(from_ms), date(to_ms.saturating_sub(1)));
-    if first == last { first } else { format!("{first} – {last}") }
+    let last_ms = to_ms.saturating_sub(1);
+    let (from, to) = (civil(from_ms.div_euclid(DAY_MS)), civil(last_ms.div_euclid(DAY_MS)));
+    let last = date(last_ms);
+    match () {
+        () if from == to => last,
+        () if (from.0, from.1) == (to.0, to.1) => format!("{}–{last}", from.2),
+        () if from.0 == to.0 => format!("{} {} – {last}", from.2, month_name(from.1)),
+        () => format!("{} – {last}", date(from_ms)),
+    }
 }
 
 /// `text` broken into lines of about `width` characters.
@@ -224,7 +231,10 @@ mod tests {
             assert_eq!(iso(ms), text);
         }
         assert_eq!(moment(1_357_020_000_000), "1 Jan 2013 06:00");
-        assert_eq!(span(1_356_998_400_000, 1_357_603_200_000), "1 Jan 2013 – 7 Jan 2013");
+        assert_eq!(span(1_356_998_400_000, 1_357_603_200_000), "1–7 Jan 2013");
+        assert_eq!(span(1_356_998_400_000, 1_388_534_400_000), "1 Jan – 31 Dec 2013");
+        assert_eq!(span(0, DAY_MS), "1 Jan 1970");
+        assert_eq!(span(-DAY_MS, DAY_MS), "31 Dec 1969 – 1 Jan 1970");
         assert_eq!(span(0, 3_600_000), "1 Jan 1970 00:00 – 1 Jan 1970 01:00");
         assert!(!iso(i64::MIN).is_empty() && !iso(i64::MAX).is_empty());
     }

@@ -78,7 +78,7 @@ fn about(replay: &Replay) -> Markup {
         }
         @if !replay.notes.is_empty() {
             h3 { "Notes" }
-            ul.notes { @for note in &replay.notes { li { (note) } } }
+            ul.notes { @for note in &replay.notes { li { (table::prose(note)) } } }
         }
     }
 }

@@ -51,7 +51,7 @@ fn chart(replay: &Replay, metric: &str) -> Chart {
             "barmode": "overlay", "bargap": 0,
             "uniformtext": { "mode": "hide", "minsize": 9 },
             "shapes": bands(&champions),
-            "xaxis": { "anchor": "y2" },
+            "xaxis": { "anchor": "y2", "showspikes": true, "spikemode": "across" },
             "yaxis": {
                 "domain": [0.13, 1.0], "title": { "text": format!("{metric}, {direction} is better") },
                 "fixedrange": true, "zeroline": false,
@@ -108,7 +108,7 @@ fn lines(replay: &Replay) -> Vec<Value> {
                     "customdata": facts, "connectgaps": false, "zorder": order,
                     "hovertemplate": format!("<b>{name} %{{y:,.{shown}f}}</b>%{{customdata}}<extra></extra>"),
                     "line": { "color": format!("var(--{name})"), "width": width, "dash": dash },
-                    "marker": { "size": if name == "managed" { point_size(x.len()) } else { 2.5 } },
+                    "marker": { "size": if name == "managed" { point_size(x.len()) } else if x.len() < 10 { 5.0 } else { 2.5 } },
                 })
             })
         })
@@ -143,7 +143,9 @@ fn look(kind: MarkKind) -> (&'static str, &'static str, u32) {
 }
 
 fn mark_traces(replay: &Replay) -> Vec<Value> {
+    const CROWD: usize = 150;
     let placed = placed(replay);
+    let scale = if placed.len() > CROWD { 0.6 } else { 1.0 };
     MarkKind::ALL
         .iter()
         .filter_map(|&kind| {
@@ -170,7 +172,7 @@ fn mark_traces(replay: &Replay) -> Vec<Value> {
                 "customdata": own.iter().map(|(mark, ..)| text(mark)).collect::<Vec<_>>(),
                 "hovertemplate": "%{customdata}<extra></extra>", "zorder": 5, "cliponaxis": false,
                 "marker": {
-                    "symbol": symbol, "size": size, "color": color,
+                    "symbol": symbol, "size": f64::from(size) * scale, "color": color,
                     "line": { "color": if symbol.ends_with("open") { color } else { "var(--card)" }, "width": 1.5 },
                 },
             }))

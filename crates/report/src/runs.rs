@@ -8,7 +8,7 @@ use crate::format::{self, signed};
 use crate::page::Section;
 use crate::performance::capitalised;
 use crate::replay::{Replay, Run, Verdict, defined};
-use crate::table::{Column, Filters, Frame, Row, Table, badge};
+use crate::table::{Column, Filters, Frame, Row, Table, badge, prose};
 
 pub(crate) fn section(replay: &Replay) -> Section {
     let scale = Scale::of(&replay.runs, decimals(replay));
@@ -54,9 +54,6 @@ fn row(run: &Run, scale: &Scale) -> Row {
         },
         html! {
             (run.candidate.as_deref().unwrap_or("–"))
-            @if let (Some(train), Some(holdout)) = (run.rows_train, run.rows_holdout) {
-                br; small { (format::count(train)) " + " (format::count(holdout)) " rows" }
-            }
         },
         html! { (signed(run.difference, scale.decimals)) },
         scale.draw(run),
@@ -90,7 +87,7 @@ fn evidence(run: &Run, scale: &Scale) -> Markup {
             div.prose {
                 @for paragraph in run.explanation.split("\n\n").filter(|p| !p.trim().is_empty()) {
                     p { @for (index, line) in paragraph.trim().lines().enumerate() {
-                        @if index > 0 { br; } (line)
+                        @if index > 0 { br; } (prose(line))
                     } }
                 }
                 @if run.explanation.trim().is_empty() { p { "No explanation was recorded." } }

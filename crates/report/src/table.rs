@@ -24,7 +24,7 @@ pub struct Table {
 
 /// One column.
 pub struct Column {
-    title: &'static str,
+    title: String,
     align: Align,
 }
 
@@ -42,7 +42,7 @@ pub enum Align {
 pub enum Frame {
     /// Shows every row.
     Whole,
-    /// Scrolls; the header stays in sight.
+    /// Scrolls; the header stays in sight. On narrow screens rows become blocks.
     Scrolling,
 }
 
@@ -66,14 +66,14 @@ pub struct Row {
 impl Column {
     /// A column of words.
     #[must_use]
-    pub fn text(title: &'static str) -> Column {
-        Column { title, align: Align::Left }
+    pub fn text(title: impl Into<String>) -> Column {
+        Column { title: title.into(), align: Align::Left }
     }
 
     /// A column of numbers.
     #[must_use]
-    pub fn number(title: &'static str) -> Column {
-        Column { title, align: Align::Right }
+    pub fn number(title: impl Into<String>) -> Column {
+        Column { title: title.into(), align: Align::Right }
     }
 
     fn class(&self) -> &'static str {
@@ -123,7 +123,7 @@ impl Render for Table {
             @if self.filters == Filters::TextAndKind { (self.filter_bar()) }
             div.frame.scrolling[self.frame == Frame::Scrolling] role="region" tabindex="0"
                 aria-label=(self.caption) {
-                table id=(self.id) {
+                table.stacking[self.frame == Frame::Scrolling] id=(self.id) {
                     caption { (self.caption) }
                     thead { tr {
                         @for column in &self.columns {
@@ -146,7 +146,7 @@ impl Table {
         html! {
             tr id=[row.id.as_deref()] data-kind=(row.kind) {
                 @for (cell, column) in row.cells.iter().zip(&self.columns) {
-                    td class=(column.class()) { (cell) }
+                    td class=(column.class()) data-label=(column.title) { (cell) }
                 }
                 @if foldable { td.fold {
                     @if row.detail.is_some() {
@@ -187,6 +187,16 @@ impl Table {
     }
 }
 
+/// Running text in which parts between backticks are code.
+#[must_use]
+pub fn prose(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 /// A word with a shape before it, so that it is not told by colour alone. `tone`: a class of the
 /// style sheet (`good`, `bad`, `warn`, `calm`).
 #[must_use]
@@ -218,8 +228,13 @@ mod tests {
         let row = Row::new(vec![html! { "<a>" }, html! { "1" }])
             .id("run-1".to_owned())
             .detail(html! { p { "why" } });
-        expect![[r##"<div class="frame" role="region" tabindex="0" aria-label="Things"><table id="t"><caption>Things</caption><thead><tr><th scope="col" class="text">Name</th><th scope="col" class="number">Size</th><th scope="col"><span class="unseen">Evidence</span></th></tr></thead><tbody><tr id="run-1" data-kind=""><td class="text">&lt;a&gt;</td><td class="number">1</td><td class="fold"><button type="button" aria-expanded="true" aria-controls="t-detail-0">Evidence</button></td></tr><tr class="detail" id="t-detail-0"><td colspan="3"><p>why</p></td></tr></tbody></table></div>"##]]
+        expect![[r#"<div class="frame" role="region" tabindex="0" aria-label="Things"><table class="" id="t"><caption>Things</caption><thead><tr><th scope="col" class="text">Name</th><th scope="col" class="number">Size</th><th scope="col"><span class="unseen">Evidence</span></th></tr></thead><tbody><tr id="run-1" data-kind=""><td class="text" data-label="Name">&lt;a&gt;</td><td class="number" data-label="Size">1</td><td class="fold"><button type="button" aria-expanded="true" aria-controls="t-detail-0">Evidence</button></td></tr><tr class="detail" id="t-detail-0"><td colspan="3"><p>why</p></td></tr></tbody></table></div>"#]]
             .assert_eq(&table(vec![row]).render().into_string());
+    }
+
+    #[test]
+    fn backticks_are_code() {
+        assert_eq!(prose("`a<` moved").into_string(), "<code>a&lt;</code> moved");
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn facts(replay: &Replay) -> Vec<(&'static str, String)> {
         facts.push(("History", format::span(first.from_ms, last.to_ms)));
         let length =
             if replay.period.is_empty() { String::new() } else { format!(" of {}", replay.period) };
-        facts.push(("Periods", format!("{}{length}", replay.periods.len())));
+        facts.push(("Periods", format!("{}{length}", format::count(replay.periods.len() as u64))));
         facts.push(("Rows scored", format::count(replay.periods.iter().map(|p| p.rows).sum())));
     }
     let texts = [("Training window", &replay.window), ("Configuration", &replay.generated_from)];
@@ -82,10 +82,11 @@ fn outcome(replay: &Replay) -> Outcome {
         return unknown("The replay has no managed arm, so there is nothing to judge.".to_owned());
     };
     let Some(value) = defined(managed.metric_mean) else {
-        return unknown(format!(
-            "The {metric} of managed is undefined in all {}.",
-            plural(replay.periods.len() as u64, "period")
-        ));
+        let all = match replay.periods.len() {
+            1 => "its only period".to_owned(),
+            n => format!("all {n} periods"),
+        };
+        return unknown(format!("The {metric} of managed is undefined in {all}."));
     };
     let mut comparison = Comparison { replay, managed, value, tone: Tone::Unknown };
     let versus_never = comparison.versus_never();
@@ -307,7 +308,7 @@ mod tests {
             ],
         );
         assert_eq!(tone, Tone::Unknown);
-        assert_eq!(text, "The mean AUC of managed is undefined in all 1 period.");
+        assert_eq!(text, "The mean AUC of managed is undefined in its only period.");
         assert_eq!(outcome(&Replay::default()).tone, Tone::Unknown);
     }
 }

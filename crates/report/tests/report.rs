@@ -185,6 +185,16 @@ fn charts_hold_legal_json() {
 }
 
 #[test]
+fn a_metric_where_lower_is_better_is_told_so() {
+    let replay = Replay { metric: "rmse".to_owned(), higher_is_better: false, ..sample(6) };
+    let text = own_text(&render(&replay));
+    for said in ["lower is better", "Mean RMSE ↓", "Good and cheap is bottom left", "RMSE in every"] {
+        assert!(text.contains(said), "{said}");
+    }
+    assert!(!text.contains("higher is better"));
+}
+
+#[test]
 fn equal_decisions_are_one_row_with_their_count() {
     let replay = Replay {
         decisions: vec![Decision {
@@ -200,10 +210,10 @@ fn equal_decisions_are_one_row_with_their_count() {
     let start = text.find("<tbody><tr data-kind=\"keep\"").expect("a row");
     let end = start + text[start..].find("</tbody>").expect("its end");
     expect![[r#"
-        <tbody><tr data-kind="keep"><td class="text"><time datetime="1970-01-01T00:00:00Z">1 Jan 1970 00:00</time><br><span class="until">to <time datetime="1970-01-02T00:00:00Z">2 Jan 1970 00:00</time></span></td>
-        <td class="text"><span class="badge calm"><span aria-hidden="true">–</span> keep</span> <span class="times" title="6 equal decisions">× 6</span></td>
-        <td class="text"></td>
-        <td class="text"></td>
-        <td class="text"></td>
+        <tbody><tr data-kind="keep"><td class="text" data-label="When (UTC)"><time datetime="1970-01-01T00:00:00Z">1 Jan 1970 00:00</time><br><span class="until">to <time datetime="1970-01-02T00:00:00Z">2 Jan 1970 00:00</time></span></td>
+        <td class="text" data-label="Action"><span class="badge calm"><span aria-hidden="true">–</span> keep</span> <span class="times" title="6 equal decisions">× 6</span></td>
+        <td class="text" data-label="Cause"></td>
+        <td class="text" data-label="Reasons"></td>
+        <td class="text" data-label="Run"></td>
         </tr>"#]].assert_eq(&text[start..end].replace("</td>", "</td>\n"));
 }

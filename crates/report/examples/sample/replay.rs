@@ -78,7 +78,7 @@ pub(crate) fn sample(n: usize) -> Replay {
         age += 1.0;
     }
     drift_columns(&mut replay, n, &mut noise);
-    arms(&mut replay, cost, version);
+    arms(&mut replay, cost);
     replay
 }
 
@@ -110,6 +110,35 @@ fn step(
         }
         return;
     }
+    run(replay, index, at_ms, drift, age, version, cost);
+}
+
+fn decide(replay: &mut Replay, at_ms: i64, drift: f64, number: u64) {
+    replay.decisions.push(Decision {
+        at_ms,
+        until_ms: at_ms,
+        count: 1,
+        action: "train".to_owned(),
+        cause: if number.is_multiple_of(3) { "performance decay" } else { "data drift" }.to_owned(),
+        reasons: vec![
+            format!("drift score {drift:.2} reaches the threshold of 0.30; `wind_speed` moved most (0.41)"),
+            "the last run ended 21 days ago, longer than the cooldown of 14d".to_owned(),
+            "0.6 of 20 CPU hours of the budget are spent".to_owned(),
+        ],
+        run: Some(format!("run-{number}")),
+    });
+}
+
+/// One retraining with everything that is told about it.
+fn run(
+    replay: &mut Replay,
+    index: usize,
+    at_ms: i64,
+    drift: f64,
+    age: &mut f64,
+    version: &mut u64,
+    cost: &mut Cost,
+) {
     let number = replay.runs.len() as u64 + 1;
     let outcomes = [
         "promoted",
@@ -123,22 +152,10 @@ fn step(
     ];
     let outcome = outcomes[replay.runs.len() % outcomes.len()];
     let id = format!("run-{number}");
-    let candidate = format!("v{}", *version + 1);
+    let candidate = format!("v{}", number + 1);
     let cpu = 0.9 + 0.05 * number as f64;
     cost.managed += cpu;
-    replay.decisions.push(Decision {
-        at_ms,
-        until_ms: at_ms,
-        count: 1,
-        action: "train".to_owned(),
-        cause: if number.is_multiple_of(3) { "performance decay" } else { "data drift" }.to_owned(),
-        reasons: vec![
-            format!("drift score {drift:.2} reaches the threshold of 0.30; `wind_speed` moved most (0.41)"),
-            "the last run ended 21 days ago, longer than the cooldown of 14d".to_owned(),
-            "0.6 of 20 CPU hours of the budget are spent".to_owned(),
-        ],
-        run: Some(id.clone()),
-    });
+    decide(replay, at_ms, drift, number);
     let (difference, verdict, kind) = match outcome {
         "promoted" => {
             (0.017 + 0.002 * (number % 5) as f64, Some(RunVerdict::Pass), MarkKind::Promoted)
@@ -148,9 +165,9 @@ fn step(
         "inconclusive" => (0.001, Some(RunVerdict::Inconclusive), MarkKind::Inconclusive),
         _ => (f64::NAN, None, MarkKind::Failed),
     };
-    if matches!(kind, MarkKind::Promoted | MarkKind::RolledBack) {
+    if kind == MarkKind::Promoted {
         *age = 0.0;
-        *version += 1;
+        *version = number + 1;
     }
     let text = match kind {
         MarkKind::Promoted => format!("AUC {difference:+.3} on 2,204 rows, at worst {:+.3}; shipped in three steps.", difference - 0.01),
@@ -166,7 +183,18 @@ fn step(
         version: id.clone(),
         text: "Data drift asked for it.".to_owned(),
     });
-    replay.marks.push(Mark { at_ms, kind, version: candidate.clone(), text: text.clone() });
+    let mut until_ms = at_ms;
+    if kind == MarkKind::RolledBack {
+        let (version, text) = (candidate.clone(), "AUC +0.008; shipped in three steps.".to_owned());
+        replay.marks.push(Mark { at_ms, kind: MarkKind::Promoted, version, text });
+        until_ms += 5 * DAY_MS;
+    }
+    replay.marks.push(Mark {
+        at_ms: until_ms,
+        kind,
+        version: candidate.clone(),
+        text: text.clone(),
+    });
     replay.runs.push(Run {
         id,
         strategy: "triggered".to_owned(),
@@ -220,7 +248,7 @@ fn drift_columns(replay: &mut Replay, n: usize, noise: &mut Noise) {
     }
 }
 
-fn arms(replay: &mut Replay, cost: Cost, version: u64) {
+fn arms(replay: &mut Replay, cost: Cost) {
     let ended =
         |outcome: &str| replay.runs.iter().filter(|run| run.outcome == outcome).count() as u64;
     let arm = |name: &str, retrains: u64, log_loss: f64, cpu: f64| {
@@ -238,7 +266,7 @@ fn arms(replay: &mut Replay, cost: Cost, version: u64) {
         }
     };
     let mut arms = vec![
-        arm("managed", version - 1, 0.519, cost.managed),
+        arm("managed", ended("promoted") + ended("rolled back"), 0.519, cost.managed),
         arm("never", 0, 0.560, cost.never),
         arm("always", replay.periods.len().saturating_sub(1) as u64, 0.514, cost.always),
     ];
