@@ -119,6 +119,7 @@ impl Recorded {
 
     /// Takes `next` into this row if both keep for the same cause, codes and policy and nobody
     /// asked; gives it back as a row of its own otherwise.
+    #[expect(clippy::result_large_err, reason = "the row goes straight into a list")]
     pub fn absorb(&mut self, at: Timestamp, next: Decision) -> Result<(), Recorded> {
         if !self.decision.continues_as(&next) {
             return Err(Recorded::new(at, next));

@@ -173,6 +173,7 @@ pub enum FailureKind {
 impl Event {
     /// CPU seconds that this fact reports.
     #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few facts report what was spent")]
     pub fn cpu_seconds(&self) -> f64 {
         match self {
             Event::StageFailed { cpu_seconds, .. }

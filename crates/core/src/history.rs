@@ -1,5 +1,7 @@
 //! What people look up afterwards: runs, versions and servings, folded from the same facts.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "few facts make history")]
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Outcome, RowCounts, Run, Stage};

@@ -1,17 +1,18 @@
 //! What must always hold, as predicates with ids; the simulator, tests and production share them.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a predicate names only what it concerns")]
+
 use std::fmt;
 
-use crate::blackout::first_free;
-use crate::event::Event;
-use crate::fleet::{Fleet, Limits};
+use crate::event::{Event, Outcome, Stage};
+use crate::fleet::{Fleet, Limits, Owed};
 use crate::gate;
 use crate::id::{ModelName, VersionId};
 use crate::input::Input;
 use crate::model::{Deployment, Model, Phase};
 use crate::policy::{Approval, Policy};
 use crate::reason::Code;
-use crate::signal::Mode;
+use crate::signal::{Mode, Strategy};
 use crate::time::Timestamp;
 
 /// The invariants of DESIGN, by number.
@@ -78,12 +79,65 @@ pub fn step(
     events: &[Event],
 ) -> Result<(), Broken> {
     let now = before.now(now);
+    if events.iter().any(|event| !matches!(event, Event::PolicyChanged { .. })) {
+        asked_for(before, input)?;
+    }
     let mut model = before.clone();
     for event in events {
         started_alone(&model, event)?;
-        only_passed_serves(&model, event)?;
+        only_passed_serves(&model, input, event)?;
         limits_are_honoured(&model, policy, now, input, event)?;
+        watched_long_enough(&model, now, event)?;
         model.apply(now, event);
+    }
+    Ok(())
+}
+
+/// R1 and R4: only what belongs to the run and the question under way may change anything.
+fn asked_for(model: &Model, input: &Input) -> Result<(), Broken> {
+    let run = match input {
+        Input::Admitted { run }
+        | Input::Preempted { run }
+        | Input::Prepared { run, .. }
+        | Input::Trained { run, .. }
+        | Input::Judged { run, .. }
+        | Input::Refitted { run, .. }
+        | Input::Approve { run, .. }
+        | Input::Decline { run, .. }
+        | Input::Cancel { run, .. } => *run,
+        Input::Serving { fence } if *fence != model.fence() => {
+            return broken(Invariant::R4, "an older deployment's confirmation was accepted");
+        }
+        Input::Serving { .. }
+        | Input::Signal(_)
+        | Input::Tick
+        | Input::Watched(_)
+        | Input::Override { .. } => return Ok(()),
+    };
+    if model.phase().run().is_none_or(|under_way| under_way.id != run) {
+        return broken(Invariant::R1, format!("an answer of {run}, which is over, was accepted"));
+    }
+    let of_another_candidate = match (input, model.phase().stage()) {
+        (Input::Trained { candidate: of, .. }, Some((Stage::Train { candidate, .. }, _)))
+        | (Input::Refitted { candidate: of, .. }, Some((Stage::Refit { candidate, .. }, _))) => {
+            of != candidate
+        }
+        (
+            Input::Judged { candidate: of, judgement: number, .. },
+            Some((Stage::Judge { candidate, judgement, .. }, _)),
+        ) => of != candidate || number != judgement,
+        (Input::Prepared { .. }, Some((Stage::Prepare, _))) => false,
+        (
+            Input::Prepared { .. }
+            | Input::Trained { .. }
+            | Input::Judged { .. }
+            | Input::Refitted { .. },
+            _,
+        ) => true,
+        _ => false,
+    };
+    if of_another_candidate {
+        return broken(Invariant::R1, "an answer to another question was accepted");
     }
     Ok(())
 }
@@ -101,20 +155,11 @@ fn started_alone(model: &Model, event: &Event) -> Result<(), Broken> {
             return broken(Invariant::R1, format!("{} is not the next run", run.id));
         }
     }
-    let of_another = match (event, model.phase().run()) {
-        (Event::CandidateTrained { run, .. } | Event::CandidateJudged { run, .. }, Some(own)) => {
-            *run != own.id
-        }
-        _ => false,
-    };
-    if of_another {
-        return broken(Invariant::R1, "an answer of another run was accepted");
-    }
     Ok(())
 }
 
 /// R2, and that the fence rises with every deployment.
-fn only_passed_serves(model: &Model, event: &Event) -> Result<(), Broken> {
+fn only_passed_serves(model: &Model, input: &Input, event: &Event) -> Result<(), Broken> {
     let fence = match event {
         Event::DeploymentStarted { candidate, fence, .. } => {
             if !model.has_passed(*candidate) {
@@ -135,17 +180,55 @@ fn only_passed_serves(model: &Model, event: &Event) -> Result<(), Broken> {
             *fence
         }
         Event::CandidateJudged { verdict: gate::Verdict::Pass, evidence, candidate, .. } => {
-            let failed = |check: &gate::Check| check.result == gate::CheckResult::Failed;
-            if let Some(check) = evidence.checks.iter().find(|check| failed(check)) {
-                let name = &check.name;
-                return broken(Invariant::R2, format!("{candidate} passed but failed {name}"));
+            if model.champion().is_some() && evidence.comparison.is_none() {
+                return broken(Invariant::R2, format!("{candidate} passed without a comparison"));
             }
-            return Ok(());
+            return checks_passed(*candidate, &evidence.checks);
+        }
+        Event::CandidateRefitted { candidate, .. } => {
+            return match input {
+                Input::Refitted { result: Ok(refitted), .. } => {
+                    checks_passed(*candidate, &refitted.checks)
+                }
+                _ => broken(Invariant::R2, format!("{candidate} was refitted by nobody")),
+            };
         }
         _ => return Ok(()),
     };
     if fence <= model.fence() {
         return broken(Invariant::R4, "a deployment does not raise the fence");
+    }
+    Ok(())
+}
+
+/// R2.
+fn checks_passed(candidate: VersionId, checks: &[gate::Check]) -> Result<(), Broken> {
+    let failed = |check: &&gate::Check| check.result == gate::CheckResult::Failed;
+    match checks.iter().find(failed) {
+        Some(check) => {
+            broken(Invariant::R2, format!("{candidate} passed but failed {}", check.name))
+        }
+        None => Ok(()),
+    }
+}
+
+/// R2: a version is called proven by labels and time, unproven by time alone.
+fn watched_long_enough(model: &Model, now: Timestamp, event: &Event) -> Result<(), Broken> {
+    let Event::RunEnded { run, outcome, .. } = event else { return Ok(()) };
+    if !outcome.promotes() {
+        return Ok(());
+    }
+    let long_enough = match model.phase() {
+        Phase::Probation { earliest, labels, labels_needed, .. }
+            if *outcome == Outcome::Promoted =>
+        {
+            *earliest <= now && labels_needed <= labels
+        }
+        Phase::Probation { latest, .. } => *latest <= now,
+        _ => false,
+    };
+    if !long_enough {
+        return broken(Invariant::R2, format!("{run} is {} too early", outcome.name()));
     }
     Ok(())
 }
@@ -158,7 +241,7 @@ fn limits_are_honoured(
     input: &Input,
     event: &Event,
 ) -> Result<(), Broken> {
-    let blacked_out = now < first_free(&policy.blackouts, now);
+    let blacked_out = || policy.blackouts.iter().any(|blackout| blackout.covers(now));
     match event {
         Event::RunQueued { run, reasons } => {
             let forced = match input {
@@ -175,7 +258,7 @@ fn limits_are_honoured(
             {
                 return broken(Invariant::R8, format!("{} starts before {not_before}", run.id));
             }
-            if blacked_out {
+            if blacked_out() {
                 return broken(Invariant::R8, format!("{} starts in a blackout", run.id));
             }
             if run.priority < policy.priority_min {
@@ -186,14 +269,26 @@ fn limits_are_honoured(
             }
             Ok(())
         }
-        Event::DeploymentStarted { step: 0, run, .. } if blacked_out => {
+        Event::DeploymentStarted { step: 0, run, .. } if blacked_out() => {
             broken(Invariant::R8, format!("the rollout of {run} begins in a blackout"))
         }
         Event::DeploymentStarted { step: 0, run, .. }
-            if policy.approval == Approval::Person
-                && matches!(model.phase(), Phase::Working { .. }) =>
+            if policy.approval == Approval::Person && model.phase().stage().is_some() =>
         {
             broken(Invariant::R8, format!("the rollout of {run} begins without approval"))
+        }
+        Event::RunEnded { run, not_before, .. } if *not_before < now.after(policy.cooldown) => {
+            broken(Invariant::R8, format!("{run} ends without a cooldown"))
+        }
+        Event::StageFailed { run, .. }
+            if model.phase().stage().is_some_and(|(_, attempt)| policy.retry.times <= attempt) =>
+        {
+            broken(Invariant::R3, format!("{run} repeats a step more often than allowed"))
+        }
+        Event::RunMadeFull { run, .. }
+            if model.phase().run().is_some_and(|run| run.strategy != Strategy::Incremental) =>
+        {
+            broken(Invariant::R3, format!("{run} starts over though it continues nothing"))
         }
         _ => Ok(()),
     }
@@ -239,22 +334,30 @@ pub fn fold_is_state<'a>(
     Ok(())
 }
 
-/// R6: what runs fits the machine; nothing was started that a budget did not cover.
-pub fn fleet_within(fleet: &Fleet, limits: &Limits, now: Timestamp) -> Result<(), Broken> {
+/// R6: what runs fits the machine.
+pub fn fleet_within(fleet: &Fleet, limits: &Limits) -> Result<(), Broken> {
     if !fleet.occupied().fits(limits.slots) {
         return broken(Invariant::R6, format!("{:?} are taken", fleet.occupied()));
     }
-    for (model, budget) in &limits.budgets {
-        let reserved = fleet.reserved(Some(model));
-        let committed = fleet.committed(Some(model), budget.per, now);
-        if 0.0 < reserved && budget.cpu_seconds < committed {
-            return broken(Invariant::R6, format!("{model} commits {committed} CPU seconds"));
-        }
-    }
-    if let Some(budget) = &limits.total {
-        let committed = fleet.committed(None, budget.per, now);
-        if 0.0 < fleet.reserved(None) && budget.cpu_seconds < committed {
-            return broken(Invariant::R6, format!("all models commit {committed} CPU seconds"));
+    Ok(())
+}
+
+/// R6: the budgets covered `owed` when it started; `fleet` is the state just before. What a run
+/// really spends may exceed its estimate: then the next one waits.
+pub fn start_is_covered(
+    fleet: &Fleet,
+    limits: &Limits,
+    owed: &Owed,
+    now: Timestamp,
+) -> Result<(), Broken> {
+    let own = limits.budgets.get(&owed.model).map(|budget| (Some(&owed.model), budget));
+    let all = limits.total.as_ref().map(|budget| (None, budget));
+    for (model, budget) in own.into_iter().chain(all) {
+        let committed = fleet.committed(model, budget.per, now) + owed.estimate_cpu_seconds;
+        if budget.cpu_seconds < committed {
+            let (of, run) = (&owed.model, owed.run);
+            let words = format!("{run} of {of} starts, which commits {committed} CPU seconds");
+            return broken(Invariant::R6, words);
         }
     }
     Ok(())

@@ -1,5 +1,12 @@
 //! One model under management: the fold of its events, and the work that this state owes.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a fact that does not fit its phase changes nothing"
+)]
+
+mod phase;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +17,7 @@ use crate::fleet::{FleetEvent, Owed};
 use crate::gate;
 use crate::id::{DatasetId, Fence, ModelName, PolicyHash, RunId, VersionId};
 use crate::policy::{CatchUp, Policy};
-use crate::signal::Strategy;
+use crate::signal::{Priority, Strategy};
 use crate::time::Timestamp;
 
 /// A model's state. Equal logs give equal states.
@@ -27,6 +34,8 @@ pub struct Model {
     pub(crate) schedule: ScheduleState,
     /// CPU seconds of the run under way since it took its slots.
     pub(crate) spent_cpu_seconds: f64,
+    /// CPU seconds that late answers reported while no slots were held; charged with the next.
+    pub(crate) late_cpu_seconds: f64,
     pub(crate) last: Timestamp,
 }
 
@@ -70,7 +79,7 @@ pub enum Phase {
     /// The serving side should take the champion back.
     RollingBack { run: Run },
     /// The serving side should take what a person chose.
-    Overriding { to: VersionId },
+    Overriding { to: VersionId, not_before: Timestamp },
 }
 
 /// What the gate said of a version.
@@ -102,7 +111,13 @@ pub struct ScheduleState {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// Choose rows that are available before `as_of`.
-    Prepare { run: RunId, attempt: u32, strategy: Strategy, as_of: Timestamp },
+    Prepare {
+        run: RunId,
+        attempt: u32,
+        strategy: Strategy,
+        champion: Option<VersionId>,
+        as_of: Timestamp,
+    },
     /// Train `candidate`, continuing `warm_start` where there is one.
     Train {
         run: RunId,
@@ -169,6 +184,7 @@ impl Model {
             policy: None,
             schedule: ScheduleState::default(),
             spent_cpu_seconds: 0.0,
+            late_cpu_seconds: 0.0,
             last: Timestamp::MIN,
         }
     }
@@ -207,6 +223,12 @@ impl Model {
     #[must_use]
     pub fn standings(&self) -> &BTreeMap<VersionId, Standing> {
         &self.standings
+    }
+
+    /// How far the schedule is dealt with.
+    #[must_use]
+    pub fn schedule(&self) -> ScheduleState {
+        self.schedule
     }
 
     /// When the last fact became true.
@@ -312,10 +334,20 @@ impl Model {
                 }
                 Phase::Idle { not_before: *not_before }
             }
-            (Event::OverrideStarted { to, .. }, _) => Phase::Overriding { to: *to },
+            (Event::OverrideStarted { to, .. }, _) => {
+                // Whatever was cooling down goes on doing so.
+                let not_before = match self.phase {
+                    Phase::Idle { not_before } | Phase::Overriding { not_before, .. } => not_before,
+                    _ => at,
+                };
+                Phase::Overriding { to: *to, not_before }
+            }
             (Event::OverrideConfirmed { version }, _) => {
                 self.champion = Some(*version);
-                Phase::Idle { not_before: at }
+                match self.phase {
+                    Phase::Overriding { not_before, .. } => Phase::Idle { not_before },
+                    _ => return,
+                }
             }
             _ => return,
         };
@@ -324,9 +356,12 @@ impl Model {
     /// The part of a fact that concerns everything but the phase.
     fn note(&mut self, event: &Event) {
         if let (Event::StageStarted { .. }, Phase::Queued { .. }) = (event, &self.phase) {
-            self.spent_cpu_seconds = 0.0;
+            self.spent_cpu_seconds = std::mem::take(&mut self.late_cpu_seconds);
         }
-        self.spent_cpu_seconds += event.cpu_seconds();
+        match self.phase {
+            Phase::Working { .. } => self.spent_cpu_seconds += event.cpu_seconds(),
+            _ => self.late_cpu_seconds += event.cpu_seconds(),
+        }
         match event {
             Event::PolicyChanged { hash } => self.policy = Some(*hash),
             Event::ScheduleAdvanced { handled, pending } => {
@@ -370,7 +405,7 @@ impl Model {
             }
             Event::RunEnded { outcome, .. } => {
                 let scheduled =
-                    self.phase.run().is_some_and(|run| run.strategy == Strategy::Scheduled);
+                    self.phase.run().is_some_and(|run| run.cause.strategy() == Strategy::Scheduled);
                 if !outcome.is_bad() {
                     self.schedule.broken = false;
                 } else if scheduled {
@@ -407,7 +442,7 @@ impl Model {
                 version: self.champion,
                 canary: None,
             })),
-            Phase::Overriding { to } => Some(Action::Serve(Deployment {
+            Phase::Overriding { to, .. } => Some(Action::Serve(Deployment {
                 fence: self.fence,
                 version: Some(*to),
                 canary: None,
@@ -475,8 +510,11 @@ impl Model {
             | Phase::Overriding { .. } => None,
         };
         let schedule = policy.schedule.as_ref().and_then(|schedule| {
-            let handled = self.schedule.handled.unwrap_or(self.last);
-            schedule.cadence.next(handled, self.name.as_str())
+            match self.schedule.handled {
+                Some(handled) => schedule.cadence.next(handled, self.name.as_str()),
+                // Nobody looked yet: at once.
+                None => Some(self.last),
+            }
         });
         phase.into_iter().chain(schedule).min()
     }
@@ -486,8 +524,11 @@ impl Model {
         let schedule = policy.schedule.as_ref()?;
         let waits = self.schedule.pending > 0
             && schedule.catch_up != CatchUp::Skip
+            && policy.priority_min <= Priority::DEFAULT
             && !self.held_by_past(policy);
-        waits.then(|| first_free(&policy.blackouts, not_before.max(self.last)))
+        let free = waits.then(|| first_free(&policy.blackouts, not_before.max(self.last)))?;
+        // Where blackouts never end there is nothing to wake up for.
+        (!policy.blackouts.iter().any(|blackout| blackout.covers(free))).then_some(free)
     }
 
     pub(crate) fn held_by_past(&self, policy: &Policy) -> bool {
@@ -512,7 +553,10 @@ impl Model {
         let warm_start = (run.strategy == Strategy::Incremental).then_some(self.champion).flatten();
         let (run, strategy) = (run.id, run.strategy);
         match stage.clone() {
-            Stage::Prepare => Action::Prepare { run, attempt, strategy, as_of: since },
+            Stage::Prepare => {
+                let champion = self.champion;
+                Action::Prepare { run, attempt, strategy, champion, as_of: since }
+            }
             Stage::Train { dataset, candidate } => {
                 Action::Train { run, attempt, dataset, candidate, warm_start }
             }
@@ -528,82 +572,6 @@ impl Model {
             Stage::Refit { dataset, parent, candidate } => {
                 Action::Refit { run, attempt, dataset, parent, candidate, warm_start }
             }
-        }
-    }
-}
-
-impl Phase {
-    /// The run under way.
-    #[must_use]
-    pub fn run(&self) -> Option<Run> {
-        match self {
-            Phase::Idle { .. } | Phase::Overriding { .. } => None,
-            Phase::Queued { run, .. }
-            | Phase::Working { run, .. }
-            | Phase::Backoff { run, .. }
-            | Phase::Waiting { run, .. }
-            | Phase::AwaitingApproval { run, .. }
-            | Phase::Held { run, .. }
-            | Phase::Deploying { run, .. }
-            | Phase::Holding { run, .. }
-            | Phase::Probation { run, .. }
-            | Phase::RollingBack { run } => Some(*run),
-        }
-    }
-
-    /// The step that computes, or waits to, and its attempt.
-    #[must_use]
-    pub fn stage(&self) -> Option<(&Stage, u32)> {
-        match self {
-            Phase::Queued { stage, attempt, .. }
-            | Phase::Working { stage, attempt, .. }
-            | Phase::Backoff { stage, attempt, .. } => Some((stage, *attempt)),
-            Phase::Idle { .. }
-            | Phase::Waiting { .. }
-            | Phase::AwaitingApproval { .. }
-            | Phase::Held { .. }
-            | Phase::Deploying { .. }
-            | Phase::Holding { .. }
-            | Phase::Probation { .. }
-            | Phase::RollingBack { .. }
-            | Phase::Overriding { .. } => None,
-        }
-    }
-
-    /// The candidate that is or was about to serve.
-    #[must_use]
-    pub fn candidate(&self) -> Option<VersionId> {
-        match self {
-            Phase::Waiting { candidate, .. }
-            | Phase::AwaitingApproval { candidate, .. }
-            | Phase::Held { candidate, .. }
-            | Phase::Deploying { candidate, .. }
-            | Phase::Holding { candidate, .. }
-            | Phase::Probation { candidate, .. } => Some(*candidate),
-            Phase::Idle { .. }
-            | Phase::Queued { .. }
-            | Phase::Working { .. }
-            | Phase::Backoff { .. }
-            | Phase::RollingBack { .. }
-            | Phase::Overriding { .. } => None,
-        }
-    }
-
-    /// The word used in listings.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Phase::Idle { .. } => "idle",
-            Phase::Queued { .. } => "queued",
-            Phase::Working { stage, .. } => stage.name(),
-            Phase::Backoff { .. } => "retrying",
-            Phase::Waiting { .. } => "waiting",
-            Phase::AwaitingApproval { .. } => "awaiting_approval",
-            Phase::Held { .. } => "held",
-            Phase::Deploying { .. } | Phase::Holding { .. } => "rolling_out",
-            Phase::Probation { .. } => "probation",
-            Phase::RollingBack { .. } => "rolling_back",
-            Phase::Overriding { .. } => "overriding",
         }
     }
 }

@@ -123,7 +123,7 @@ impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
         for (unit_ms, name) in units {
-            if self.0 != 0 && self.0 % unit_ms == 0 {
+            if self.0 != 0 && self.0.is_multiple_of(unit_ms) {
                 return write!(f, "{}{name}", self.0 / unit_ms);
             }
         }

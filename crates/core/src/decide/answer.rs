@@ -9,6 +9,7 @@ use crate::input::{Prepared, Refitted, Trained};
 use crate::model::Phase;
 use crate::policy::{Approval, Refit};
 use crate::reason::{Code, Reason};
+use crate::signal::Strategy;
 
 impl Turn<'_> {
     /// The step that `run` is at, if `run` is the one under way. Answers of earlier attempts of
@@ -87,6 +88,12 @@ impl Turn<'_> {
             Ok(evidence) => evidence,
         };
         let (mut verdict, mut reasons) = self.policy.gate.judge(evidence);
+        if self.model.champion.is_some() && evidence.comparison.is_none() {
+            // Without a champion the gate asks less; nobody gets there by leaving it out.
+            verdict = Verdict::Reject;
+            let words = format!("{candidate} was not compared with the champion");
+            reasons = vec![Reason::new(Code::HardCheckFailed, words)];
+        }
         if verdict == Verdict::Inconclusive && self.policy.rejudge.times <= judgement {
             verdict = Verdict::Reject;
             let words = format!("no clear answer after {} judgements", judgement + 1);
@@ -201,13 +208,14 @@ impl Turn<'_> {
                 let reason = Reason::new(Code::WillRetry, message);
                 self.retry(run, attempt, failure.cpu_seconds, reason)
             }
-            FailureKind::FullRetrainingDue => {
+            // Only an increment can be made full; from anybody else the words are a plain failure.
+            FailureKind::FullRetrainingDue if run.strategy == Strategy::Incremental => {
                 let reason = Reason::new(Code::FullRetrainingDue, message);
                 let cpu_seconds = failure.cpu_seconds;
                 let event = Event::RunMadeFull { run: run.id, cpu_seconds, reason: reason.clone() };
                 self.note(vec![event], Act::Retry, run, vec![reason])
             }
-            FailureKind::Transient | FailureKind::Permanent => {
+            FailureKind::Transient | FailureKind::Permanent | FailureKind::FullRetrainingDue => {
                 let reason = Reason::new(Code::FailedForGood, message);
                 let not_before = self.now.after(self.policy.cooldown);
                 let ended = Event::RunEnded {

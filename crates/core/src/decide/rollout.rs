@@ -82,7 +82,9 @@ impl Turn<'_> {
                 let reason = Reason::new(Code::Harmful, words);
                 self.only(vec![self.end(run, Outcome::RolledBack, vec![reason])])
             }
-            Phase::Overriding { to } => self.only(vec![Event::OverrideConfirmed { version: *to }]),
+            Phase::Overriding { to, .. } => {
+                self.only(vec![Event::OverrideConfirmed { version: *to }])
+            }
             _ => Decided::default(),
         }
     }
