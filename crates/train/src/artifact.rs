@@ -133,10 +133,13 @@ impl Artifact {
     /// Says which file is missing or changed, or that the format is too new.
     pub fn load(dir: &Path) -> Result<Artifact, Error> {
         let damaged = |damage: String| Error::Damaged { path: dir.display().to_string(), damage };
-        let text = fs::read(dir.join(MANIFEST_FILE)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => damaged(format!("{MANIFEST_FILE} is missing")),
-            _ => Error::io("read", &dir.join(MANIFEST_FILE), &error),
-        })?;
+        let path = dir.join(MANIFEST_FILE);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(damaged(format!("{MANIFEST_FILE} is missing")));
+            }
+            read => read.map_err(|error| Error::io("read", &path, &error))?,
+        };
         let unreadable = |error| damaged(format!("{MANIFEST_FILE} cannot be read: {error}"));
         let Version { format } = serde_json::from_slice(&text).map_err(unreadable)?;
         if format > FORMAT {

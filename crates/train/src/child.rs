@@ -119,17 +119,17 @@ async fn run(
         }
     };
     let stopped = tokio::select! {
-        ended = &mut told => return Ok(step.judge(ended.ok(), None)),
+        ended = &mut told => return Ok(step.judge(ended.ok().as_ref(), None)),
         () = cancelled => Stopped::Cancelled,
         () = limit => Stopped::TimedOut,
     };
     step.ask_to_end();
     if let Ok(ended) = tokio::time::timeout(GRACE, &mut told).await {
-        return Ok(step.judge(ended.ok(), Some(stopped)));
+        return Ok(step.judge(ended.ok().as_ref(), Some(stopped)));
     }
     step.make_end();
     let ended = told.await.ok();
-    Ok(step.judge(ended, Some(stopped)))
+    Ok(step.judge(ended.as_ref(), Some(stopped)))
 }
 
 /// Runs a step on this thread.
@@ -158,7 +158,7 @@ pub(crate) fn run_blocking(
             (ended.ok(), Some(Stopped::TimedOut))
         }
     };
-    step.judge(ended, stopped).result
+    step.judge(ended.as_ref(), stopped).result
 }
 
 /// A step that runs. Dropping it ends it and all below it.
@@ -219,7 +219,7 @@ impl Step {
             .and_then(|text| fs::write(&spec_file, text))
             .map_err(|error| Error::io("write", &spec_file, &error))?;
         let mark = RandomState::new().hash_one(std::process::id());
-        let mark = format!("{:016x}", mark);
+        let mark = format!("{mark:016x}");
         let mut command = Command::new(program);
         command.arg(step::COMMAND).arg(&spec_file).env_clear().env(MARK, &mark);
         for name in ["PATH", "LANG", "TMPDIR"] {
@@ -296,10 +296,10 @@ impl Step {
         }
     }
 
-    fn judge(&self, collected: Option<Collected>, stopped: Option<Stopped>) -> Ended {
+    fn judge(&self, collected: Option<&Collected>, stopped: Option<Stopped>) -> Ended {
         let tail = self.output.tail(LAST_OUTPUT);
         let none = String::new;
-        let Some(Collected { status, cpu_seconds }) = collected else {
+        let Some(&Collected { status, cpu_seconds }) = collected else {
             return Ended { result: Err(Error::NoOutcome { code: -1, tail }), cpu_seconds: 0.0 };
         };
         let result = match (stopped, step::outcome(&self.outcome)) {

@@ -166,7 +166,8 @@ fn occurring(codes: &[u32], names: &[String]) -> Vec<String> {
     let mut occurring = names
         .iter()
         .zip(seen)
-        .filter_map(|(name, seen)| seen.then(|| name.clone()))
+        .filter(|(_, seen)| *seen)
+        .map(|(name, _)| name.clone())
         .collect::<Vec<_>>();
     occurring.sort();
     occurring

@@ -65,7 +65,7 @@ impl Command {
         let names = Names { time: dataset::TIME, label: None, weight: None };
         dataset::write(&file, schema, rows, &names)?;
         let predictions = scratch.join("predictions.csv");
-        let work = Work::Predict(Predict {
+        let work = Work::Predict(Box::new(Predict {
             command: self.command.clone(),
             schema: schema.clone(),
             seed: self.seed,
@@ -73,7 +73,7 @@ impl Command {
             rows: file,
             predictions: predictions.clone(),
             scratch: scratch.to_owned(),
-        });
+        }));
         let limits = Limits { time_max: Some(PREDICT_TIME_MAX), memory_bytes_max: None };
         let passed = &self.command.env;
         child::run_blocking(&self.program, work, scratch, limits, passed)?;

@@ -146,6 +146,14 @@ impl Scorer {
         Ok(())
     }
 
+    /// As [`single_row_p99`](Scorer::single_row_p99), over the stored rows.
+    ///
+    /// # Errors
+    /// When a prediction fails.
+    pub fn golden_p99(&self, tries: usize) -> Result<Duration, Error> {
+        self.single_row_p99(&golden_rows(&self.manifest), tries)
+    }
+
     /// The time that all but 1 % of single-row predictions stay below, over `tries` of them, going
     /// round through `rows`.
     ///

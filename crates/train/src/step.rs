@@ -8,7 +8,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) enum Work {
     /// Leaves an unsealed artifact in `staging`.
     Train { job: Box<Job>, staging: PathBuf },
     /// Leaves predictions in `predictions`.
-    Predict(Predict),
+    Predict(Box<Predict>),
 }
 
 /// A scoring by the trainer's own program.
@@ -161,11 +161,14 @@ fn watch_memory(own: u32, bytes_max: u64, outcome: &Path) {
 
 /// Writes the outcome; only the first of a process counts. Whether there is one now.
 fn report(path: &Path, outcome: &Outcome) -> bool {
-    static REPORTED: AtomicBool = AtomicBool::new(false);
-    if REPORTED.swap(true, Ordering::SeqCst) {
+    // Held while writing: whoever comes second must not end the process before the first is done.
+    static REPORTED: Mutex<bool> = Mutex::new(false);
+    let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *reported {
         return true;
     }
     let unfinished = path.with_extension("unfinished");
     let Ok(text) = serde_json::to_vec(outcome) else { return false };
-    fs::write(&unfinished, text).and_then(|()| fs::rename(&unfinished, path)).is_ok()
+    *reported = fs::write(&unfinished, text).and_then(|()| fs::rename(&unfinished, path)).is_ok();
+    *reported
 }

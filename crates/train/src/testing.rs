@@ -55,7 +55,7 @@ pub(crate) fn example(task: Task, count: usize) -> (Schema, Rows) {
     let names = ["red", "green", "blue", "grey"];
     let (mut x, mut noise, mut colours, mut labels) = (vec![], vec![], vec![], vec![]);
     for _ in 0..count {
-        let (value, colour) = (uniform() * 10.0, names[(uniform() * 4.0) as usize % 4]);
+        let (value, colour) = (uniform() * 10.0, names[quarter(uniform())]);
         let score = value / 5.0 - 1.0 + if colour == "red" { 1.5 } else { -0.5 } + uniform() - 0.5;
         labels.push(match task {
             Task::Binary => f64::from(u8::from(score > 0.0)),
@@ -70,4 +70,9 @@ pub(crate) fn example(task: Task, count: usize) -> (Schema, Rows) {
         vec![numeric("x", &x), categorical("colour", &colours, &names), numeric("noise", &noise)];
     let features = [("x", Kind::Numeric), ("colour", Kind::Categorical), ("noise", Kind::Numeric)];
     (schema(task, &features), rows(columns, &labels))
+}
+
+/// Which quarter of `[0, 1)` a number lies in.
+fn quarter(number: f64) -> usize {
+    [0.25, 0.5, 0.75].iter().filter(|border| number >= **border).count()
 }

@@ -1,4 +1,5 @@
 //! Trainings in child processes, with users' programs that behave and that do not.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
