@@ -42,7 +42,7 @@
       shown.width = width;
       element.style.minHeight = shown.height + "px";
       if (width < NARROW_PX) {
-        shown.xaxis = { ...shown.xaxis, nticks: 3, tickangle: 0 };
+        shown.xaxis = { ...shown.xaxis, nticks: 4, tickangle: 0 };
         // Gaps would leave little of narrow cells.
         for (const trace of data) if (trace.type === "heatmap") trace.xgap = 0;
       }

@@ -188,7 +188,8 @@ fn charts_hold_legal_json() {
 fn a_metric_where_lower_is_better_is_told_so() {
     let replay = Replay { metric: "rmse".to_owned(), higher_is_better: false, ..sample(6) };
     let text = own_text(&render(&replay));
-    for said in ["lower is better", "Mean RMSE ↓", "Good and cheap is bottom left", "RMSE in every"] {
+    for said in ["lower is better", "Mean RMSE ↓", "Good and cheap is bottom left", "RMSE in every"]
+    {
         assert!(text.contains(said), "{said}");
     }
     assert!(!text.contains("higher is better"));
