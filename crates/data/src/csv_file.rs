@@ -166,6 +166,8 @@ impl<'a> CsvFile<'a> {
         mut take: impl FnMut(&StringRecord, &Place) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut reader = self.reader();
+        // Reads past the header, so that the reader stands at the first record.
+        reader.headers().map_err(|error| self.fault(error, Some(1)))?;
         let mut record = StringRecord::new();
         let mut place = Place::file(&self.name).at_row(0);
         loop {

@@ -16,7 +16,8 @@ pub(crate) struct Inference<'a> {
     spec: &'a SourceSpec,
     columns: Vec<Found>,
     seen: Seen,
-    files: usize,
+    /// The first file; every other is compared with it.
+    first: Option<String>,
     rows: u64,
     warnings: Vec<Warning>,
 }
@@ -43,7 +44,7 @@ enum Constant {
 impl<'a> Inference<'a> {
     pub(crate) fn new(spec: &'a SourceSpec) -> Inference<'a> {
         let (columns, warnings) = (Vec::new(), Vec::new());
-        Inference { spec, columns, seen: Seen::default(), files: 0, rows: 0, warnings }
+        Inference { spec, columns, seen: Seen::default(), first: None, rows: 0, warnings }
     }
 
     pub(crate) async fn parquet(&mut self, file: &ParquetFile) -> Result<(), Error> {
@@ -158,26 +159,32 @@ impl<'a> Inference<'a> {
     }
 
     fn merge(&mut self, found: Vec<Found>, file: &str) -> Result<(), Error> {
-        self.files += 1;
-        if self.files == 1 {
+        let Some(first) = self.first.clone() else {
             self.columns = found;
+            self.first = Some(file.to_owned());
             return Ok(());
-        }
-        let missing = |warnings: &mut Vec<Warning>, spec: &SourceSpec, column: &str| {
-            if spec.may_be_feature(column) {
-                let (column, file) = (column.to_owned(), file.to_owned());
-                warnings.push(Warning::NotEverywhere { column, file });
-            }
         };
-        let mut merged = Vec::new();
+        for other in &found {
+            if self.columns.iter().all(|known| known.name != other.name) {
+                self.left_out(&other.name, &first);
+            }
+        }
         for known in std::mem::take(&mut self.columns) {
             match found.iter().find(|other| other.name == known.name) {
-                None => missing(&mut self.warnings, self.spec, &known.name),
-                Some(other) => merged.push(join(known, other, self.spec, file)?),
+                None => self.left_out(&known.name, file),
+                Some(other) => self.columns.push(join(known, other, self.spec, file)?),
             }
         }
-        self.columns = merged;
         Ok(())
+    }
+
+    /// Notes once that `file` lacks what would be a feature.
+    fn left_out(&mut self, column: &str, file: &str) {
+        let told = |warning: &Warning| matches!(warning, Warning::NotEverywhere { column: other, .. } if other == column);
+        if self.spec.may_be_feature(column) && !self.warnings.iter().any(told) {
+            let (column, file) = (column.to_owned(), file.to_owned());
+            self.warnings.push(Warning::NotEverywhere { column, file });
+        }
     }
 }
 

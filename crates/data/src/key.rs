@@ -46,3 +46,18 @@ fn first_bytes(hash: blake3::Hash) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_reference_hashes() {
+        // Python's blake3 1.0.11: int.from_bytes(blake3(b"107").digest()[:8], "little").
+        assert_eq!(key_of("107"), 12_249_850_896_604_882_402);
+        for number in [0, 7, -1, 107, i128::from(i64::MIN), i128::from(u64::MAX)] {
+            assert_eq!(key_of_number(number), key_of(&number.to_string()));
+        }
+        assert_ne!(PlaceKeys::new("a").key(1), PlaceKeys::new("b").key(1));
+    }
+}
