@@ -1,0 +1,224 @@
+//! Checks `[model.x.retrain]`: what starts a run, what holds it back, and what it costs.
+
+use afresh_core::blackout::Zone;
+use afresh_core::fleet::Budget;
+use afresh_core::policy::{Approval, Attention, DecayRule, Policy, Retry};
+use afresh_policy::settings::{Kind, Settings};
+use chrono_tz::Tz;
+
+use super::{Context, OrDefault, when};
+use crate::config::{DecayTest, Preset};
+use crate::key::Placed;
+use crate::problem::{Findings, Span};
+use crate::section::{self, Decay};
+use crate::value::{Every, NotNegative, OrOff};
+
+pub(super) struct Checked {
+    pub(super) advice: Settings,
+    pub(super) decay_test: DecayTest,
+    pub(super) per_cpu_hour: Option<f64>,
+    pub(super) budget: Option<Budget>,
+}
+
+pub(super) fn check(
+    mut section: section::Retrain,
+    model: &str,
+    zone: Tz,
+    context: &Context<'_>,
+    policy: &mut Policy,
+    findings: &mut Findings,
+) -> Checked {
+    let zone = section.timezone.as_ref().map_or(zone, |zone| zone.value.0);
+    let kind = kind(&section, context.preset);
+    policy.advice = match kind {
+        Kind::Never | Kind::Thresholds => Attention::Notes,
+        Kind::Always | Kind::Periodic | Kind::PeriodicDecay => Attention::Acts,
+    };
+    triggers(&section, policy, findings);
+    when::schedule(&section, kind, model, Zone(zone), context, policy, findings);
+    if kind == Kind::Never {
+        refuse_triggers(&section, findings);
+        policy.schedule = None;
+        (policy.drift, policy.decay) = (None, None);
+    }
+    when::blackouts(section.blackout.take(), zone, policy, findings);
+    let nothing = policy.schedule.is_none()
+        && policy.drift.is_none()
+        && policy.decay.is_none()
+        && [policy.volume, policy.labels, policy.data].iter().all(Option::is_none);
+    if let Some(place) = section.policy.as_ref().filter(|_| kind == Kind::Thresholds && nothing) {
+        findings.add(
+            &place.at,
+            "`retrain.policy` is \"thresholds\", and there is none: nothing would start a run",
+            "write `drift`, `decay`, `volume`, `labels`, `data`, `schedule` or `every` beside it, or \
+             `policy = \"never\"`",
+        );
+    }
+    limits(&mut section, policy);
+    let cost = section.cost.take().unwrap_or_default_section();
+    if let Some(estimate) = &cost.estimate_cpu_seconds {
+        policy.estimate_cpu_seconds = estimate.value.0;
+    }
+    affordable(&cost, findings);
+    let default_test = match context.preset {
+        Preset::Recommended => DecayTest::Sequential,
+        Preset::Classic => DecayTest::TTest,
+    };
+    Checked {
+        advice: advice(kind, &section, &cost, findings),
+        decay_test: section.decay_test.map_or(default_test, |test| test.value.0),
+        per_cpu_hour: cost.per_cpu_hour.map(|price| price.value.0),
+        budget: cost.budget.map(|budget| budget.value),
+    }
+}
+
+fn kind(section: &section::Retrain, preset: Preset) -> Kind {
+    let default = match preset {
+        Preset::Recommended => Settings::recommended().kind,
+        Preset::Classic => Kind::Thresholds,
+    };
+    section.policy.as_ref().map_or(default, |kind| kind.value.0)
+}
+
+fn triggers(section: &section::Retrain, policy: &mut Policy, findings: &mut Findings) {
+    if let Some(drift) = &section.drift {
+        policy.drift = match &drift.value {
+            OrOff::Set(score) => Some(score.0),
+            OrOff::Off => None,
+        };
+    }
+    if let Some(Placed { value, at }) = &section.decay {
+        policy.decay = match value {
+            OrOff::Off => None,
+            OrOff::Set(Decay::Drop(drop)) => Some(DecayRule::Drop(*drop)),
+            OrOff::Set(Decay::Rule(rule)) => decay_rule(rule, at, findings),
+        };
+    }
+    policy.volume = section.volume.as_ref().map(|rows| rows.value.0).or(policy.volume);
+    policy.labels = section.labels.as_ref().map(|rows| rows.value.0).or(policy.labels);
+    policy.data = section.data.as_ref().map(|rows| rows.value.0).or(policy.data);
+}
+
+fn decay_rule(rule: &section::DecayRule, at: &Span, findings: &mut Findings) -> Option<DecayRule> {
+    let sequential = rule.sequential.as_ref().is_some_and(|sequential| sequential.value.0);
+    match (&rule.drop, sequential) {
+        (Some(drop), false) => Some(DecayRule::Drop(drop.value.0)),
+        (None, true) => Some(DecayRule::Sequential),
+        (both, _) => {
+            let what = if both.is_some() { "both rules" } else { "no rule" };
+            findings.add(
+                at,
+                format!("`retrain.decay` holds {what}"),
+                "write either `{ drop = 0.05 }` or `{ sequential = true }`",
+            );
+            None
+        }
+    }
+}
+
+/// What would start runs although the policy is never to.
+fn refuse_triggers(section: &section::Retrain, findings: &mut Findings) {
+    fn set<T>(key: Option<&Placed<OrOff<T>>>) -> Option<&Span> {
+        key.filter(|key| matches!(key.value, OrOff::Set(_))).map(|key| &key.at)
+    }
+    fn at<T>(key: Option<&Placed<T>>) -> Option<&Span> {
+        key.map(|key| &key.at)
+    }
+    for (key, at) in [
+        ("drift", set(section.drift.as_ref())),
+        ("decay", set(section.decay.as_ref())),
+        ("schedule", set(section.schedule.as_ref())),
+        ("every", at(section.every.as_ref())),
+        ("volume", at(section.volume.as_ref())),
+        ("labels", at(section.labels.as_ref())),
+        ("data", at(section.data.as_ref())),
+    ] {
+        if let Some(at) = at {
+            findings.add(
+                at,
+                format!("`retrain.{key}` would start runs, and `retrain.policy` is \"never\""),
+                "leave it out, or write `policy = \"thresholds\"`",
+            );
+        }
+    }
+}
+
+fn limits(section: &mut section::Retrain, policy: &mut Policy) {
+    if let Some(cooldown) = &section.cooldown {
+        policy.cooldown = cooldown.value;
+    }
+    if let Some(priority) = &section.priority_min {
+        policy.priority_min = priority.value;
+    }
+    if let Some(approval) = &section.approval {
+        policy.approval = if approval.value.0 { Approval::Person } else { Approval::Automatic };
+    }
+    policy.retry = Retry {
+        times: section.retries.as_ref().map_or(policy.retry.times, |retries| retries.value.0),
+        delay: section.retry_delay.as_ref().map_or(policy.retry.delay, |delay| delay.value),
+    };
+    let written = section.limits.take().unwrap_or_default_section();
+    let limits = &mut policy.limits;
+    for (limit, written) in [
+        (&mut limits.prepare, written.prepare),
+        (&mut limits.train, written.train),
+        (&mut limits.judge, written.judge),
+        (&mut limits.deploy, written.deploy),
+    ] {
+        if let Some(written) = written {
+            *limit = written.value.0;
+        }
+    }
+}
+
+fn advice(
+    kind: Kind,
+    section: &section::Retrain,
+    cost: &section::Cost,
+    findings: &mut Findings,
+) -> Settings {
+    let mut settings = Settings { kind, ..Settings::recommended() };
+    if let Some(Placed { value: Every::Periods(periods), at }) = &section.every {
+        settings.every = *periods;
+        if kind == Kind::Always && *periods != 1 {
+            findings.add(
+                at,
+                format!("`retrain.every` is {periods} periods, and `retrain.policy` is \"always\""),
+                "leave it out, or write `policy = \"periodic\"`",
+            );
+        }
+    }
+    if let Some(rows) = &section.rows_min {
+        settings.rows_min = rows.value;
+    }
+    // The policy compares prices, so that none may be zero.
+    for (key, price) in [("per_loss", cost.per_loss.as_ref()), ("per_run", cost.per_run.as_ref())] {
+        if let Some(Placed { value: NotNegative(price), at }) = price
+            && *price <= 0.0
+        {
+            let message = format!("`retrain.cost.{key}` is 0, which is no price");
+            findings.add(at, message, "write a number above 0, or leave it out");
+        }
+    }
+    if let Some(price) = &cost.per_loss {
+        settings.per_loss = price.value.0;
+    }
+    settings.per_run = cost.per_run.as_ref().map(|price| price.value.0);
+    settings
+}
+
+/// One training alone must fit into the budget.
+fn affordable(cost: &section::Cost, findings: &mut Findings) {
+    if let (Some(budget), Some(estimate)) = (&cost.budget, &cost.estimate_cpu_seconds)
+        && budget.value.cpu_seconds < estimate.value.0
+    {
+        findings.add(
+            &budget.at,
+            format!(
+                "`retrain.cost.budget` of {} cpu-seconds never pays for one training of {}",
+                budget.value.cpu_seconds, estimate.value.0
+            ),
+            "write a larger budget or a smaller `estimate_cpu_seconds`",
+        );
+    }
+}

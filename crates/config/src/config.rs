@@ -1,0 +1,195 @@
+//! The checked configuration: what the rest of the house is given.
+
+use std::path::{Path, PathBuf};
+
+use afresh_core::fleet;
+use afresh_core::id::ModelName;
+use afresh_core::policy::Policy;
+use afresh_core::signal::Strategy;
+use afresh_core::time::Duration;
+use afresh_data::schema::Task;
+use afresh_data::spec::SourceSpec;
+use afresh_data::split;
+use afresh_ml::metrics::Metric;
+use afresh_policy::settings;
+use afresh_train::recipe::Recipe;
+use afresh_train::trainer;
+
+use crate::check;
+use crate::problem::{Error, Problems};
+
+/// One `afresh.toml`, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Models in order of their names; at least one.
+    pub models: Vec<ModelConfig>,
+    /// How history is cut and played.
+    pub replay: Replay,
+    /// What the machine and its owner allow all models together.
+    pub fleet: fleet::Limits,
+    /// Drift score from which reports say "drifted".
+    pub drift_threshold: f64,
+    /// Drop of the metric from which reports say "detected".
+    pub decay_threshold: f64,
+    /// Directory of the file; its relative paths start here.
+    pub base: PathBuf,
+    /// Where logs, datasets and artifacts are kept.
+    pub state: PathBuf,
+    /// Where the pointer to what serves is kept.
+    pub production: PathBuf,
+}
+
+/// One model, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// `name` or `project/name`.
+    pub name: ModelName,
+    /// What is predicted.
+    pub task: Task,
+    /// Whom to tell.
+    pub owner: Option<String>,
+    /// Words by which listings can be narrowed.
+    pub tags: Vec<String>,
+    /// Whose constants fill what is not written.
+    pub preset: Preset,
+    /// Where its rows are and what their columns mean; relative locations start at the base.
+    pub source: SourceSpec,
+    /// Rows that a run trains on.
+    pub windows: Windows,
+    /// How it is trained.
+    pub recipe: Recipe,
+    /// New rounds of a run that continues the champion.
+    pub incremental_rounds: usize,
+    /// What bounds one training.
+    pub training_limits: trainer::Limits,
+    /// How rows are split into training, early stopping and holdout.
+    pub split: split::Rule,
+    /// The owner's rules.
+    pub policy: Policy,
+    /// The policy that advises.
+    pub advice: settings::Settings,
+    /// What is compared on the holdout.
+    pub judging: Judging,
+    /// How decay is tested.
+    pub decay_test: DecayTest,
+    /// What an hour of training costs in the owner's unit; `None`: the policy's price of a run.
+    pub per_cpu_hour: Option<f64>,
+}
+
+/// Whose constants fill what is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// The defaults of this house.
+    Recommended,
+    /// The constants of the specification.
+    Classic,
+}
+
+/// How history is cut and played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The step in which history is cut and reported.
+    pub period: Duration,
+    /// History before the first decision; the first version trains on it.
+    pub warm_up: Duration,
+}
+
+/// Rows that a run trains on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrainingWindow {
+    /// All available rows.
+    All,
+    /// The newest, by event time.
+    Last(Duration),
+    /// Since the cut of the last run.
+    SinceLastRun,
+}
+
+/// The training window of each strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Of scheduled runs and of the first.
+    pub scheduled: TrainingWindow,
+    /// Of triggered runs.
+    pub triggered: TrainingWindow,
+    /// Of online learning.
+    pub online: TrainingWindow,
+    /// Of runs after labels that were asked for.
+    pub active: TrainingWindow,
+    /// Of runs that continue the champion.
+    pub incremental: TrainingWindow,
+}
+
+/// What is compared on the holdout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judging {
+    /// The metric that decides.
+    pub metric: Metric,
+    /// Features by whose values the holdout is cut for a closer look.
+    pub slices: Vec<String>,
+}
+
+/// How decay is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecayTest {
+    /// Sequentially: looking often raises no false alarm.
+    Sequential,
+    /// By a t-test of the buckets against the baseline at each look.
+    TTest,
+}
+
+impl Config {
+    /// Name of the file that commands look for.
+    pub const FILE: &'static str = "afresh.toml";
+
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds problems: all of them, in order of their places.
+    pub fn load(path: &Path) -> Result<Config, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        Ok(Config::parse(&text, &path.display().to_string(), base)?)
+    }
+
+    /// Checks `text`, which stands in `file`; relative paths in it start at `base`.
+    ///
+    /// # Errors
+    /// All problems, in order of their places.
+    pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Problems> {
+        check::check(text, base).map_err(|findings| Problems::new(file, text, findings))
+    }
+
+    /// The model called `name`.
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&ModelConfig> {
+        self.models.iter().find(|model| model.name.as_str() == name)
+    }
+}
+
+impl Windows {
+    /// The same window for every strategy.
+    #[must_use]
+    pub fn all(window: TrainingWindow) -> Windows {
+        Windows {
+            scheduled: window,
+            triggered: window,
+            online: window,
+            active: window,
+            incremental: window,
+        }
+    }
+
+    /// The window of a run with this strategy.
+    #[must_use]
+    pub fn of(&self, strategy: Strategy) -> TrainingWindow {
+        match strategy {
+            Strategy::Scheduled => self.scheduled,
+            Strategy::Triggered => self.triggered,
+            Strategy::Online => self.online,
+            Strategy::Active => self.active,
+            Strategy::Incremental => self.incremental,
+        }
+    }
+}
