@@ -57,12 +57,14 @@ pub fn starter(facts: &Facts) -> String {
     let (task, positive) = roles.label.map_or((Task::Binary, None), task);
     let period = facts.span.map_or(Duration::days(7), period);
     let warm_up = Duration(period.0 * WARM_UP_PERIODS);
+    let size = if facts.rows == 0 { String::new() } else { format!(" ({} rows)", facts.rows) };
     let mut out = String::new();
     let name = model_name(&facts.source);
     let word = task_word(task);
     out.push_str(&format!(
-        "# Guessed from the columns of {}: read it through, then run `afresh check`.\n\
-         # Every key that is left out has a default; `afresh check --schema` prints them all.\n\n\
+        "# Guessed from the columns of {}{size}.\n\
+         # Read it through, then run `afresh check`. Every key that is left out has a default;\n\
+         # `afresh check --schema` prints them all.\n\n\
          [model.{name}]\n\
          task = \"{word}\"  # binary, multiclass or regression\n\
          # owner = \"you@example.com\"\n\n\

@@ -39,10 +39,17 @@ pub(super) fn schedule(
         Cadences::Wrong => return,
         Cadences::Off => None,
         Cadences::Written(cadence, at) => {
-            if cadence.next(Timestamp(0), model).is_none() {
+            let Some(first) = cadence.next(Timestamp(0), model) else {
                 let help = "write a pattern that occurs, for example `0 2 * * SUN`";
                 findings.add(&at, "`retrain.schedule` never fires", help);
                 return;
+            };
+            let step = cadence
+                .next(first, model)
+                .map_or(first.since(Timestamp(0)), |next| next.since(first));
+            if let Some(jitter) = section.jitter.as_ref().filter(|jitter| step <= jitter.value) {
+                let message = format!("`retrain.jitter` is not shorter than the schedule's {step}");
+                findings.add(&jitter.at, message, "write a shorter one");
             }
             Some(cadence)
         }
@@ -123,20 +130,14 @@ fn cadence(
                 }
             }
         }
-        (_, Some((step, at))) => {
-            if let Some(jitter) = section.jitter.as_ref().filter(|jitter| step <= jitter.value) {
-                let message = format!("`retrain.jitter` is not shorter than the step of {step}");
-                findings.add(&jitter.at, message, "write a shorter one");
+        (_, Some((step, at))) => match Cadence::every(step, start.unwrap_or(Timestamp(0))) {
+            Ok(cadence) => Cadences::Written(cadence, at.clone()),
+            Err(_too_short) => {
+                let message = format!("`retrain.every` of {step} is too short");
+                findings.add(at, message, format!("write at least `{}`", Cadence::STEP_MIN));
+                Cadences::Wrong
             }
-            match Cadence::every(step, start.unwrap_or(Timestamp(0))) {
-                Ok(cadence) => Cadences::Written(cadence, at.clone()),
-                Err(_too_short) => {
-                    let message = format!("`retrain.every` of {step} is too short");
-                    findings.add(at, message, format!("write at least `{}`", Cadence::STEP_MIN));
-                    Cadences::Wrong
-                }
-            }
-        }
+        },
         (Some(Placed { value: OrOff::Off, .. }), None) => Cadences::Off,
         (None, None) => Cadences::Preset,
     }

@@ -123,6 +123,30 @@ fn example_of_the_design_is_read_key_by_key() {
 }
 
 #[test]
+fn broken_files_are_refused_and_never_a_crash() {
+    let mut refused = 0;
+    for end in 0..EVERYTHING.len() {
+        // A cut anywhere, and one letter gone.
+        for text in
+            [EVERYTHING[..end].to_owned(), EVERYTHING[..end].to_owned() + &EVERYTHING[end + 1..]]
+        {
+            if let Err(problems) = parse(&text) {
+                refused += 1;
+                for problem in problems.iter() {
+                    assert!(
+                        problem.place().line <= text.lines().count() + 1,
+                        "{}",
+                        problem.place()
+                    );
+                    assert!(!problem.advice().is_empty(), "{}", problem.message());
+                }
+            }
+        }
+    }
+    assert!(EVERYTHING.len() < refused, "{refused} of {} refused", 2 * EVERYTHING.len());
+}
+
+#[test]
 fn a_source_alone_is_the_recommended_preset() {
     let config = parse("[model.m.data]\nsource = \"a.csv\"\n").unwrap();
     let model = &config.models[0];

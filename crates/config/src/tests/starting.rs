@@ -37,8 +37,9 @@ fn flights_are_guessed_right() {
     let config = parse(&text).unwrap();
     assert_eq!(config.replay.period, Duration::days(7));
     expect![[r##"
-        # Guessed from the columns of data/flights_nyc_2013.parquet: read it through, then run `afresh check`.
-        # Every key that is left out has a default; `afresh check --schema` prints them all.
+        # Guessed from the columns of data/flights_nyc_2013.parquet (112259 rows).
+        # Read it through, then run `afresh check`. Every key that is left out has a default;
+        # `afresh check --schema` prints them all.
 
         [model.flights-nyc-2013]
         task = "binary"  # binary, multiclass or regression
@@ -69,7 +70,8 @@ fn flights_are_guessed_right() {
         [replay]
         period = "7d"  # the step in which history is cut
         warm_up = "28d"  # history before the first decision
-    "##]].assert_eq(&text);
+    "##]]
+    .assert_eq(&text);
 }
 
 #[test]

@@ -447,7 +447,7 @@ fn problems_are_drawn_with_their_line() {
     let mut drawn = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
     handler.render_report(&mut drawn, &problems).unwrap();
-    &expect![[r#"
+    expect![[r#"
           x one problem in `afresh.toml`
 
         Error: 

@@ -81,6 +81,7 @@ fn schedules_are_checked() {
             "every = \"1ms\"",
             "every = \"often\"",
             "every = \"7d\"\njitter = \"8d\"",
+            "schedule = \"0 2 * * *\"\njitter = \"1d\"",
             "timezone = \"Europe/Berlín\"",
             "start = 2026-01-01",
             "catch_up = \"once\"\ndepends_on_past = true\njitter = \"1h\"",
@@ -109,7 +110,10 @@ fn schedules_are_checked() {
               4:9 `retrain.every` is "often" | write a number of periods such as `"4 periods"`, or a length `"7d"`
             every = "7d"
             jitter = "8d"
-              5:10 `retrain.jitter` is not shorter than the step of 7d | write a shorter one
+              5:10 `retrain.jitter` is not shorter than the schedule's 7d | write a shorter one
+            schedule = "0 2 * * *"
+            jitter = "1d"
+              5:10 `retrain.jitter` is not shorter than the schedule's 1d | write a shorter one
             timezone = "Europe/Berlín"
               4:12 `retrain.timezone` is "Europe/Berlín" | write an IANA time zone such as `Europe/Berlin` or `UTC`
             start = 2026-01-01
