@@ -144,9 +144,8 @@ async fn commits_at_once_are_kept_once<S: Store + 'static>(store: Arc<S>) {
         }
     }
     let results = tasks.join_all().await;
-    let conflict = |result: &&Result<(), StoreError>| {
-        matches!(result, Err(StoreError::Conflict { .. }))
-    };
+    let conflict =
+        |result: &&Result<(), StoreError>| matches!(result, Err(StoreError::Conflict { .. }));
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 40);
     assert_eq!(results.iter().filter(conflict).count(), 40);
     assert_eq!(store.models().await.unwrap().len(), 40);
@@ -210,7 +209,10 @@ async fn equal_keeps_are_one_row_even_when_causes_alternate<S: Store>(store: &S)
     for row in rows {
         let recorded = row.recorded;
         assert_eq!(recorded.count, 50);
-        assert_eq!((recorded.min, recorded.max, recorded.last), (Some(0.0), Some(0.09), Some(0.09)));
+        assert_eq!(
+            (recorded.min, recorded.max, recorded.last),
+            (Some(0.0), Some(0.09), Some(0.09))
+        );
         assert!(recorded.first_at < recorded.last_at);
         assert_eq!(recorded.decision.reasons[0].detail, "score 0.09", "the last one's reasons");
     }

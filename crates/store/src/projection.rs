@@ -106,8 +106,7 @@ impl Steps<'_> {
 }
 
 fn standings_changed(before: &Model, after: &Model) -> Vec<VersionId> {
-    let changed = |version: &VersionId| {
-        before.standings().get(version) != after.standings().get(version)
-    };
+    let changed =
+        |version: &VersionId| before.standings().get(version) != after.standings().get(version);
     after.standings().keys().copied().filter(changed).collect()
 }

@@ -16,9 +16,9 @@ use sqlx::{ConnectOptions, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-mod trouble;
 mod migrate;
 mod read;
+mod trouble;
 mod write;
 
 #[cfg(test)]
@@ -27,8 +27,8 @@ mod plan_tests;
 mod trouble_tests;
 
 use migrate::{MIGRATIONS, inspect, migrate, use_write_ahead_log};
-pub use trouble::Trouble;
 use trouble::Place;
+pub use trouble::Trouble;
 use write::{Order, QUEUE_MAX, Work};
 
 /// State in one SQLite file with a write-ahead log. A commit that was answered survives `kill -9`
@@ -87,7 +87,7 @@ impl Sqlite {
         let opened = async {
             let mut db = writer.connect().await?;
             inspect(&mut db, MIGRATIONS.len()).await?;
-            use_write_ahead_log(&mut db).await?;
+            use_write_ahead_log(&mut db, settings.busy_timeout).await?;
             migrate(&mut db, MIGRATIONS).await?;
             Ok::<_, Trouble>(db)
         };
@@ -118,6 +118,12 @@ impl Sqlite {
 
     async fn reader(&self) -> Result<PoolConnection<sqlx::Sqlite>, StoreError> {
         self.readers.acquire().await.map_err(self.place.broken("open the state for reading"))
+    }
+
+    /// Changes a setting of the writer's connection.
+    #[cfg(test)]
+    async fn pragma(&self, sql: &'static str) {
+        self.order(Work::Pragma(sql)).await.unwrap();
     }
 
     async fn order(&self, work: Work) -> Result<(), StoreError> {
@@ -164,11 +170,7 @@ impl Store for Sqlite {
         read::decisions(&mut *self.reader().await?, &self.place, model, page).await
     }
 
-    async fn runs(
-        &self,
-        model: Option<&ModelName>,
-        page: Page,
-    ) -> Result<Vec<RunRow>, StoreError> {
+    async fn runs(&self, model: Option<&ModelName>, page: Page) -> Result<Vec<RunRow>, StoreError> {
         read::runs(&mut *self.reader().await?, &self.place, model, page).await
     }
 
@@ -257,6 +259,17 @@ mod tests {
         assert_eq!(store.document(&model, "k").await.unwrap().as_deref(), Some("{}"));
         store.close().await.unwrap();
         assert!(!path.with_extension("db-wal").exists());
+    }
+
+    #[tokio::test]
+    async fn two_that_create_the_file_at_once_both_open_it() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = directory.path().join(format!("{round}.db"));
+            let (one, two) = tokio::join!(Sqlite::open(&path), Sqlite::open(&path));
+            one.unwrap();
+            two.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -1,24 +1,28 @@
 //! Brings a database to the newest schema, or says why it is left alone.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use tokio::time::{Instant, sleep};
 
 use super::trouble::Trouble;
 
 /// Entry `n` brings schema `n` to `n + 1`; a released entry never changes.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/sqlite/0001_first.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
 
 /// `Afre`: tells our databases from those of other programs.
 pub(super) const APPLICATION: i64 = 0x4166_7265;
 
+/// Pause between attempts to switch to the write-ahead log.
+const RETRY_AFTER: Duration = Duration::from_millis(5);
+
 /// Schema of the database; 0 is an empty file. Changes nothing.
-pub(super) async fn inspect(
-    db: &mut SqliteConnection,
-    newest: usize,
-) -> Result<usize, Trouble> {
-    let application = pragma(db, "PRAGMA application_id").await?;
-    let found = pragma(db, "PRAGMA user_version").await?;
-    let things = pragma(db, "SELECT count(*) FROM sqlite_schema").await?;
+pub(super) async fn inspect(db: &mut SqliteConnection, newest: usize) -> Result<usize, Trouble> {
+    // One statement, so that another process cannot create the tables between two answers.
+    let question = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \
+                    FROM pragma_application_id, pragma_user_version";
+    let answer = sqlx::query_as::<_, (i64, i64, i64)>(question).fetch_one(db).await?;
+    let (application, found, things) = answer;
     if application != APPLICATION {
         let is_empty = application == 0 && found == 0 && things == 0;
         return if is_empty { Ok(0) } else { Err(Trouble::Foreign { application }) };
@@ -52,15 +56,22 @@ pub(super) async fn migrate(
     Ok(())
 }
 
-/// Switches to the write-ahead log, for good. Only for databases that are ours.
-pub(super) async fn use_write_ahead_log(db: &mut SqliteConnection) -> Result<(), Trouble> {
-    let mode = "PRAGMA journal_mode = WAL";
-    let mode = sqlx::query_scalar::<_, String>(mode).fetch_one(db).await?;
-    if mode == "wal" { Ok(()) } else { Err(Trouble::NoWriteAheadLog { mode }) }
-}
-
-async fn pragma(db: &mut SqliteConnection, sql: &'static str) -> Result<i64, Trouble> {
-    Ok(sqlx::query_scalar(sql).fetch_one(db).await?)
+/// Switches to the write-ahead log, for good. Only for databases that are ours. SQLite does not
+/// wait for others who switch at the same time, so this does, for `busy_timeout`.
+pub(super) async fn use_write_ahead_log(
+    db: &mut SqliteConnection,
+    busy_timeout: Duration,
+) -> Result<(), Trouble> {
+    let deadline = Instant::now() + busy_timeout;
+    loop {
+        let switch = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL");
+        match switch.fetch_one(&mut *db).await.map_err(Trouble::from) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => return Err(Trouble::NoWriteAheadLog { mode }),
+            Err(Trouble::Locked(_)) if Instant::now() < deadline => sleep(RETRY_AFTER).await,
+            Err(trouble) => return Err(trouble),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -91,8 +102,8 @@ mod tests {
         migrate(&mut db, &[FIRST]).await.unwrap();
         migrate(&mut db, &[FIRST, SECOND, BROKEN]).await.unwrap_err();
         assert_eq!(inspect(&mut db, 3).await.unwrap(), 1);
-        let columns = "SELECT count(*) FROM pragma_table_info('a')";
-        assert_eq!(pragma(&mut db, columns).await.unwrap(), 1);
+        let columns = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM pragma_table_info('a')");
+        assert_eq!(columns.fetch_one(&mut db).await.unwrap(), 1);
         migrate(&mut db, &[FIRST, SECOND]).await.unwrap();
     }
 

@@ -19,14 +19,11 @@ pub(super) const FACTS: &str = "SELECT number, at, format, body FROM facts \
 pub(super) const FLEET_FACTS: &str = "SELECT number, at, format, body FROM fleet_facts \
      WHERE number > $1 ORDER BY number LIMIT $2";
 pub(super) const SNAPSHOT: &str = "SELECT number, format, body FROM snapshots WHERE model = $1";
-pub(super) const DECISIONS: &str =
-    "SELECT id, model, first_at, last_at, count, min, max, last, format, body FROM decisions \
+pub(super) const DECISIONS: &str = "SELECT id, model, first_at, last_at, count, min, max, last, format, body FROM decisions \
      WHERE id < $1 ORDER BY id DESC LIMIT $2";
-pub(super) const DECISIONS_OF: &str =
-    "SELECT id, model, first_at, last_at, count, min, max, last, format, body FROM decisions \
+pub(super) const DECISIONS_OF: &str = "SELECT id, model, first_at, last_at, count, min, max, last, format, body FROM decisions \
      WHERE model = $3 AND id < $1 ORDER BY id DESC LIMIT $2";
-pub(super) const NEWEST_KEEP: &str =
-    "SELECT id, model, first_at, last_at, count, min, max, last, format, body FROM decisions \
+pub(super) const NEWEST_KEEP: &str = "SELECT id, model, first_at, last_at, count, min, max, last, format, body FROM decisions \
      WHERE model = $1 AND cause = $2 AND action = 'keep' AND id > (SELECT ifnull(max(id), 0) \
      FROM decisions WHERE model = $1 AND action <> 'keep') ORDER BY id DESC LIMIT 1";
 pub(super) const RUNS: &str =
@@ -38,11 +35,9 @@ pub(super) const VERSIONS: &str = "SELECT format, body FROM versions \
      WHERE model = $1 AND version < $2 ORDER BY version DESC LIMIT $3";
 pub(super) const VERSION: &str =
     "SELECT format, body FROM versions WHERE model = $1 AND version = $2";
-pub(super) const SERVING_AT: &str =
-    "SELECT fence, from_ms, version, canary, canary_percent, run, why FROM servings \
+pub(super) const SERVING_AT: &str = "SELECT fence, from_ms, version, canary, canary_percent, run, why FROM servings \
      WHERE model = $1 AND from_ms <= $2 ORDER BY from_ms DESC, fence DESC LIMIT 1";
-pub(super) const SERVINGS: &str =
-    "SELECT fence, from_ms, version, canary, canary_percent, run, why FROM servings \
+pub(super) const SERVINGS: &str = "SELECT fence, from_ms, version, canary, canary_percent, run, why FROM servings \
      WHERE model = $1 AND fence < $2 ORDER BY fence DESC LIMIT $3";
 pub(super) const DOCUMENT: &str = "SELECT body FROM documents WHERE model = $1 AND key = $2";
 
@@ -108,7 +103,8 @@ pub(super) async fn snapshot(
     let query = sqlx::query_as::<_, (i64, i64, String)>(SNAPSHOT).bind(model.as_str());
     let row = query.fetch_optional(db).await.map_err(place.broken("read a snapshot"))?;
     let Some((number, format, body)) = row else { return Ok(None) };
-    let read = || Ok(Snapshot { number: unsigned("number", number)?, model: decode(format, &body)? });
+    let read =
+        || Ok(Snapshot { number: unsigned("number", number)?, model: decode(format, &body)? });
     match read() {
         Ok(snapshot) => Ok(Some(snapshot)),
         Err::<_, Unreadable>(why) => {
@@ -251,10 +247,7 @@ fn name(text: String) -> Result<ModelName, StoreError> {
     })
 }
 
-fn record<T: Stored>(
-    what: impl FnOnce() -> String,
-    (format, body): Body,
-) -> Result<T, StoreError> {
+fn record<T: Stored>(what: impl FnOnce() -> String, (format, body): Body) -> Result<T, StoreError> {
     decode(format, &body).map_err(damaged(what))
 }
 

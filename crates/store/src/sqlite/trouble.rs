@@ -64,6 +64,9 @@ pub enum Trouble {
     /// The disk or network file system failed.
     #[error("the disk failed to read or write: look at its health and its mount, and try again")]
     Disk(#[source] sqlx::Error),
+    /// Every reading connection is taken.
+    #[error("every connection that reads is in use: ask less at once, or allow more readers")]
+    ReadersBusy,
     /// The store was closed, or its runtime ended.
     #[error("the store is closed: open it again")]
     Closed,
@@ -81,7 +84,7 @@ impl Trouble {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Trouble::Full(_) | Trouble::Locked(_) | Trouble::Disk(_) => true,
+            Trouble::Full(_) | Trouble::Locked(_) | Trouble::Disk(_) | Trouble::ReadersBusy => true,
             Trouble::ReadOnly(_)
             | Trouble::CannotOpen(_)
             | Trouble::NotADatabase(_)
@@ -98,10 +101,11 @@ impl Trouble {
 impl From<sqlx::Error> for Trouble {
     /// Result codes: <https://www.sqlite.org/rescode.html>; the low byte is the primary one.
     fn from(error: sqlx::Error) -> Trouble {
-        match &error {
-            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Trouble::Closed,
-            sqlx::Error::PoolTimedOut => return Trouble::Locked(error),
-            _ => {}
+        if matches!(error, sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) {
+            return Trouble::Closed;
+        }
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return Trouble::ReadersBusy;
         }
         let code = error.as_database_error().and_then(|error| error.code());
         let code = code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);

@@ -30,12 +30,23 @@ pub(super) struct Order {
 /// Something to write.
 pub(super) enum Work {
     Commit(Box<Commit>),
-    Document { model: ModelName, key: String, body: String },
+    Document {
+        model: ModelName,
+        key: String,
+        body: String,
+    },
+    /// A setting to be changed, outside of any transaction.
+    #[cfg(test)]
+    Pragma(&'static str),
 }
 
 /// Works until nobody can order any more. Runs as a task of its own, so that no caller who gives
 /// up leaves a transaction half-way.
-pub(super) async fn work(mut db: SqliteConnection, place: Place, mut orders: mpsc::Receiver<Order>) {
+pub(super) async fn work(
+    mut db: SqliteConnection,
+    place: Place,
+    mut orders: mpsc::Receiver<Order>,
+) {
     let mut group = Vec::new();
     while orders.recv_many(&mut group, GROUP_MAX).await > 0 {
         let orders = std::mem::take(&mut group);
@@ -107,6 +118,10 @@ async fn one_by_one(
 
 /// One order in a transaction of its own.
 async fn alone(db: &mut SqliteConnection, place: &Place, work: &Work) -> Result<(), StoreError> {
+    #[cfg(test)]
+    if let Work::Pragma(_) = work {
+        return write(db, place, work).await;
+    }
     run(db, "BEGIN IMMEDIATE").await.map_err(place.broken("begin a step"))?;
     let mut result = write(db, place, work).await;
     if result.is_ok() {
@@ -131,12 +146,14 @@ async fn run(db: &mut SqliteConnection, sql: &'static str) -> Result<(), sqlx::E
 
 async fn write(db: &mut SqliteConnection, place: &Place, work: &Work) -> Result<(), StoreError> {
     match work {
-        Work::Commit(commit) => Append { db, place, model: commit.before.name(), at: commit.at }
-            .commit(commit)
-            .await,
-        Work::Document { model, key, body } => document(db, model, key, body)
-            .await
-            .map_err(place.broken("keep a document")),
+        Work::Commit(commit) => {
+            Append { db, place, model: commit.before.name(), at: commit.at }.commit(commit).await
+        }
+        Work::Document { model, key, body } => {
+            document(db, model, key, body).await.map_err(place.broken("keep a document"))
+        }
+        #[cfg(test)]
+        Work::Pragma(sql) => run(db, sql).await.map_err(place.broken("change a setting")),
     }
 }
 
@@ -376,11 +393,9 @@ struct Body {
 const UPSERT_RUN: &str = "INSERT INTO runs (model, run, format, body) VALUES ($1, $2, $3, $4) \
                           ON CONFLICT (model, run) DO UPDATE SET format = excluded.format, \
                           body = excluded.body";
-const UPSERT_VERSION: &str =
-    "INSERT INTO versions (model, version, format, body) VALUES ($1, $2, $3, $4) \
+const UPSERT_VERSION: &str = "INSERT INTO versions (model, version, format, body) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (model, version) DO UPDATE SET format = excluded.format, body = excluded.body";
-const UPSERT_SNAPSHOT: &str =
-    "INSERT INTO snapshots (model, number, format, body) VALUES ($1, $2, $3, $4) \
+const UPSERT_SNAPSHOT: &str = "INSERT INTO snapshots (model, number, format, body) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (model) DO UPDATE SET number = excluded.number, format = excluded.format, \
      body = excluded.body";
 
