@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use afresh_core::id::DatasetId;
 use afresh_data::schema::Schema;
+use afresh_ml::profile::Profile;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,7 +68,7 @@ pub struct Manifest {
     /// The version that this one continued.
     pub warm_started_from: Option<ArtifactHash>,
     /// Profile of the training rows, against which drift is measured.
-    pub profile: Option<Value>,
+    pub profile: Option<Profile>,
     /// Total gain of the features, largest first; those without gain are left out.
     pub importance: Vec<Importance>,
     /// CPU of the training, user and system, all its processes.

@@ -9,6 +9,7 @@ use afresh_data::rows::Rows;
 use crate::artifact::{Artifact, ArtifactHash, FORMAT, Importance, Manifest};
 use crate::encoding::Encodings;
 use crate::error::Error;
+use crate::profiled;
 use crate::learner::{
     Base, ConstantLearner, Fitted, Format, Labelled, Learner, OnRound, Request, Rounds, Slice,
     check_rows,
@@ -92,7 +93,7 @@ pub(crate) fn check(job: &Job, parts: &Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// The manifest with predictions for some of the rows: a model that cannot even be read back or
+/// The manifest with the rows' profile and predictions for some of them: a model that cannot even be read back or
 /// score what it was trained on ends here.
 pub(crate) fn with_golden(
     staging: &Path,
@@ -102,7 +103,8 @@ pub(crate) fn with_golden(
     let program = std::env::current_exe().ok();
     let scorer = Scorer::of(staging, manifest, program)?;
     let golden = scorer::golden(&scorer, rows)?;
-    Ok(Manifest { golden, ..scorer.manifest().clone() })
+    let profile = Some(profiled::of(rows)?);
+    Ok(Manifest { golden, profile, ..scorer.manifest().clone() })
 }
 
 /// What is the same for all engines; no model file of its own, no metrics.
@@ -125,7 +127,7 @@ pub(crate) fn blank(job: &Job, parts: &Parts, encodings: Encodings) -> Manifest 
         stopping_rows: parts.stopping.len(),
         judged_parent: job.judged_parent.clone(),
         warm_started_from: None,
-        profile: job.profile.clone(),
+        profile: None,
         importance: Vec::new(),
         cpu_seconds: 0.0,
         wall_seconds: 0.0,

@@ -15,6 +15,7 @@ mod learner;
 mod output;
 mod predict;
 mod process;
+mod profiled;
 pub mod recipe;
 pub mod scorer;
 pub mod step;

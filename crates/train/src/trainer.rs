@@ -11,7 +11,6 @@ use afresh_core::time::Duration;
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::artifact::{self, Artifact, ArtifactHash};
@@ -37,8 +36,6 @@ pub struct Job {
     pub warm_start: Option<WarmStart>,
     /// For a refit: the version that was judged.
     pub judged_parent: Option<ArtifactHash>,
-    /// Kept in the artifact as it is.
-    pub profile: Option<Value>,
     /// The directory that becomes the artifact.
     pub output: PathBuf,
     /// A directory for what is only needed meanwhile, and for the log.
@@ -181,7 +178,6 @@ impl Job {
             part: Part::Fit,
             warm_start: None,
             judged_parent: None,
-            profile: None,
             output: output.to_owned(),
             scratch: scratch.to_owned(),
             limits: Limits::default(),

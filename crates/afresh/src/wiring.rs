@@ -1,0 +1,101 @@
+//! From a checked configuration to workers, rules and stores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use afresh_config::Config;
+use afresh_config::config::{ModelConfig, TrainingWindow as ConfigWindow};
+use afresh_core::decide::Rules;
+use afresh_data::source::Source;
+use afresh_engine::feed::Feed;
+use afresh_engine::settings::{Settings, TrainingWindow, Windows};
+use afresh_engine::workshop::Workshop;
+use afresh_train::child::ChildProcess;
+use afresh_train::recipe::Engine;
+use anyhow::Context as _;
+
+use crate::fault::Fault;
+
+/// Reads and checks the configuration at `path`; a directory means the file in it.
+pub fn config(path: &Path) -> Result<Config, Fault> {
+    let path = if path.is_dir() { path.join(Config::FILE) } else { path.to_owned() };
+    Ok(Config::load(&path)?)
+}
+
+/// The model called `name`, or the only one.
+pub fn model<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a ModelConfig, Fault> {
+    let names =
+        || config.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (name, config.models.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Fault::Usage(format!("there are several models, name one: {}", names()))),
+        (Some(name), _) => config
+            .model(name)
+            .ok_or_else(|| Fault::Usage(format!("there is no model `{name}`: {}", names()))),
+    }
+}
+
+/// The program that child processes run: this one.
+pub fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("failed to find this program's own path")
+}
+
+/// A model's rules.
+pub fn rules(model: &ModelConfig) -> Rules {
+    Rules::new(model.policy.clone())
+}
+
+/// A model's settings; state is kept below `state`.
+pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings {
+    let window = |window| match window {
+        ConfigWindow::All => TrainingWindow::All,
+        ConfigWindow::Last(length) => TrainingWindow::Last(length),
+        ConfigWindow::SinceLastRun => TrainingWindow::SinceLastRun,
+    };
+    Settings {
+        model: model.name.clone(),
+        windows: Windows {
+            scheduled: window(model.windows.scheduled),
+            triggered: window(model.windows.triggered),
+            incremental: window(model.windows.incremental),
+            other: window(model.windows.active),
+        },
+        recipe: model.recipe.clone(),
+        limits: model.training_limits,
+        incremental_rounds: model.incremental_rounds,
+        metric: model.judging.metric,
+        slices: model.judging.slices.clone(),
+        gate: model.policy.gate.clone(),
+        rejudge: model.policy.rejudge,
+        period: config.replay.period,
+        split: model.split,
+        advice: model.advice.clone(),
+        drift_threshold: model.policy.drift.unwrap_or(config.drift_threshold),
+        decay_threshold: config.decay_threshold,
+        base: config.base.clone(),
+        state: state.to_owned(),
+    }
+}
+
+/// Workers over a feed.
+pub fn workshop(settings: Settings, feed: Feed) -> anyhow::Result<Workshop> {
+    let program = program()?;
+    let trainer = Arc::new(ChildProcess { program: program.clone() });
+    let model = settings.model.clone();
+    Workshop::open(settings, feed, trainer, program)
+        .with_context(|| format!("failed to open the state of {model}"))
+}
+
+/// A model's source.
+pub fn source(config: &Config, model: &ModelConfig) -> anyhow::Result<Source> {
+    Source::open(model.source.clone(), &config.base)
+        .with_context(|| format!("failed to open the source of {}", model.name))
+}
+
+/// Rounds of a recipe without early stopping.
+pub fn rounds(engine: &Engine) -> usize {
+    match engine {
+        Engine::BoostedTrees(trees) => trees.rounds,
+        Engine::Command(_) | Engine::Constant => 1,
+    }
+}

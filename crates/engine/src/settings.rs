@@ -1,0 +1,133 @@
+//! Everything the workers of one model need to know, checked before it gets here.
+
+use std::path::{Path, PathBuf};
+
+use afresh_core::gate;
+use afresh_core::id::{ModelName, VersionId};
+use afresh_core::policy::Rejudge;
+use afresh_core::signal::Strategy;
+use afresh_core::time::{Duration, Timestamp, Window};
+use afresh_data::split;
+use afresh_ml::metrics::Metric;
+use afresh_policy::settings::Settings as Advice;
+use afresh_train::recipe::Recipe;
+use afresh_train::trainer::Limits;
+
+/// What the workers of one model need to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The model.
+    pub model: ModelName,
+    /// Which rows train, by strategy.
+    pub windows: Windows,
+    /// How it is trained.
+    pub recipe: Recipe,
+    /// What a training may use.
+    pub limits: Limits,
+    /// New rounds of an incremental run.
+    pub incremental_rounds: usize,
+    /// The metric that the gate and reports speak of.
+    pub metric: Metric,
+    /// Columns whose categories are compared one by one.
+    pub slices: Vec<String>,
+    /// The gate's rule; the workers need only how much alpha a judgement may spend.
+    pub gate: gate::Rule,
+    /// How often a candidate may be judged again.
+    pub rejudge: Rejudge,
+    /// The step in which history is cut and reported.
+    pub period: Duration,
+    /// How rows are split.
+    pub split: split::Rule,
+    /// The policy that advises.
+    pub advice: Advice,
+    /// Drift score from which a report says "drifted".
+    pub drift_threshold: f64,
+    /// Drop of the metric from which a report says "detected".
+    pub decay_threshold: f64,
+    /// The folder that relative paths of sources count from.
+    pub base: PathBuf,
+    /// Where state is kept.
+    pub state: PathBuf,
+}
+
+/// Which rows train, by strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Scheduled runs, and the first version.
+    pub scheduled: TrainingWindow,
+    /// Triggered runs.
+    pub triggered: TrainingWindow,
+    /// Incremental runs.
+    pub incremental: TrainingWindow,
+    /// Everything else.
+    pub other: TrainingWindow,
+}
+
+/// Which rows train, by event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrainingWindow {
+    /// Everything so far.
+    All,
+    /// The newest stretch.
+    Last(Duration),
+    /// What came after the champion's cut.
+    SinceLastRun,
+}
+
+impl Windows {
+    /// The same window for every strategy.
+    #[must_use]
+    pub fn all_alike(window: TrainingWindow) -> Windows {
+        Windows { scheduled: window, triggered: window, incremental: window, other: window }
+    }
+
+    /// The window of a strategy.
+    #[must_use]
+    pub fn of(&self, strategy: Strategy) -> TrainingWindow {
+        match strategy {
+            Strategy::Scheduled => self.scheduled,
+            Strategy::Triggered => self.triggered,
+            Strategy::Incremental => self.incremental,
+            Strategy::Online | Strategy::Active => self.other,
+        }
+    }
+}
+
+impl TrainingWindow {
+    /// Event times that train at `as_of`, where the champion was trained on rows before `cut`.
+    #[must_use]
+    pub fn at(self, as_of: Timestamp, cut: Option<Timestamp>) -> Window {
+        let from = match self {
+            TrainingWindow::All => Timestamp::MIN,
+            TrainingWindow::Last(length) => as_of.before(length),
+            TrainingWindow::SinceLastRun => cut.unwrap_or(Timestamp::MIN),
+        };
+        Window { from, to: as_of }
+    }
+}
+
+impl Settings {
+    /// Directory of a version's artifact.
+    #[must_use]
+    pub fn artifact(&self, version: VersionId) -> PathBuf {
+        self.artifacts().join(self.model.as_str()).join(version.to_string())
+    }
+
+    /// Directory of all artifacts.
+    #[must_use]
+    pub fn artifacts(&self) -> PathBuf {
+        self.state.join("versions")
+    }
+
+    /// Directory for what is only needed while a run computes.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.state.join("scratch").join(self.model.as_str())
+    }
+
+    /// Where datasets, artifacts and the store live.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+}

@@ -1,0 +1,226 @@
+//! Hindsight: every period scored on all its labelled rows, for the three arms.
+
+use std::collections::BTreeMap;
+
+use afresh_core::event::Outcome as RunOutcome;
+use afresh_core::history::RunRecord;
+use afresh_core::id::VersionId;
+use afresh_core::signal::Cause;
+use afresh_core::time::Window;
+use afresh_engine::port::{Page, Store};
+use afresh_engine::workshop::{Workshop, task};
+use afresh_ml::metrics::Task;
+use afresh_ml::metrics::loss::row_losses;
+
+use super::always::Trained;
+use super::outcome::{Arm, Outcome, Period};
+use super::{Drive, Error, Progress};
+
+/// Rows of a listing that are read at a time.
+const PAGE: u32 = 1_000;
+
+/// Predictions of one arm for some rows, row-major.
+struct Answers {
+    labels: Vec<f64>,
+    predictions: Vec<f64>,
+}
+
+/// Sums up an arm over the periods.
+#[derive(Default)]
+struct Tally {
+    metrics: Vec<Option<f64>>,
+    losses: f64,
+    rows: usize,
+}
+
+impl<S: Store, P: Fn(Progress)> Drive<S, P> {
+    /// Scores all periods and gathers what happened.
+    pub(super) async fn outcome(
+        self,
+        periods: &[Window],
+        rival: &Workshop,
+        rivals: Vec<Option<Trained>>,
+    ) -> Result<Outcome, Error> {
+        let store = self.machine.store();
+        let runs = all_runs(store, &self.model).await?;
+        let decisions = all_decisions(store, &self.model).await?;
+        let page = Page { before: None, limit: u32::MAX };
+        let versions = store.versions(&self.model, page).await?;
+        let mut servings = store.servings(&self.model, page).await?;
+        servings.reverse();
+        let first_run = runs.iter().find(|run| run.run.cause == Cause::FirstVersion);
+        let first_run = first_run.map(|run| run.run.id);
+        let first = servings.iter().find_map(|serving| serving.version);
+
+        let settings = self.workshop.settings().clone();
+        let stopped = |source| Error::Worker { at: self.now, source };
+        let task = task(self.workshop.feed().schema());
+        let (mut managed, mut never, mut always) =
+            (Tally::default(), Tally::default(), Tally::default());
+        let mut scored = Vec::with_capacity(periods.len());
+        let mut always_cpu_seconds = 0.0;
+        let mut current: Option<Trained> = None;
+        for (number, (window, seen)) in periods.iter().zip(&self.seen).enumerate() {
+            if number > 0 {
+                // Where nothing could be trained, the version before goes on.
+                current = rivals[number - 1].or(current);
+                always_cpu_seconds += rivals[number - 1].map_or(0.0, |trained| trained.cpu_seconds);
+            }
+            let range = self.rows.range(*window);
+            let labelled =
+                range.clone().filter(|at| !self.rows.label[*at].is_nan()).collect::<Vec<_>>();
+            let by_managed = |at: &usize| {
+                self.serving.version_for(self.rows.key[*at], self.rows.event_time[*at])
+            };
+            let ours = self.answers(&self.workshop, &labelled, by_managed).map_err(stopped)?;
+            let kept = self.answers(&self.workshop, &labelled, |_| first).map_err(stopped)?;
+            let rivals = match current {
+                None => self.answers(&self.workshop, &labelled, |_| first),
+                Some(trained) => self.answers(rival, &labelled, |_| Some(trained.version)),
+            };
+            let rivals = rivals.map_err(stopped)?;
+            let unlabelled = range.clone().filter(|at| !self.rows.is_available(*at, window.to));
+            let cpu = |run: &&RunRecord| Some(run.run.id) != first_run && run.run.decided_at < window.to;
+            scored.push(Period {
+                window: *window,
+                rows: count(range.len()),
+                unlabelled: count(unlabelled.count()),
+                champion: seen.champion,
+                managed: managed.add(settings.metric, task, &ours),
+                never: never.add(settings.metric, task, &kept),
+                always: always.add(settings.metric, task, &rivals),
+                managed_cpu_seconds: runs.iter().filter(cpu).map(|run| run.cpu_seconds).sum(),
+                always_cpu_seconds,
+                sight: seen.sight.clone(),
+            });
+            debug_assert_eq!(seen.period, *window);
+        }
+        let retrainings =
+            || runs.iter().filter(|run| Some(run.run.id) != first_run && run.judged.is_some());
+        let ended = |outcome| retrainings().filter(|run| run.outcome == Some(outcome)).count();
+        let cpu_seconds =
+            runs.iter().filter(|run| Some(run.run.id) != first_run).map(|run| run.cpu_seconds).sum();
+        let trained = rivals.iter().flatten().count();
+        let metric = settings.metric;
+        Ok(Outcome {
+            model: self.model.clone(),
+            metric,
+            managed: managed.arm(
+                task,
+                retrainings().count(),
+                ended(RunOutcome::Rejected),
+                ended(RunOutcome::RolledBack),
+                cpu_seconds,
+            ),
+            never: never.arm(task, 0, 0, 0, 0.0),
+            always: always.arm(task, trained, 0, 0, always_cpu_seconds),
+            periods: scored,
+            versions,
+            servings,
+            decisions,
+            first_run,
+            runs,
+        })
+    }
+
+    /// Each row answered by the version that `by` names; rows that nothing answers are left out.
+    fn answers(
+        &self,
+        workshop: &Workshop,
+        rows: &[usize],
+        by: impl Fn(&usize) -> Option<VersionId>,
+    ) -> Result<Answers, afresh_engine::workshop::Error> {
+        let width = self.workshop.feed().schema().outputs();
+        let mut groups = BTreeMap::<VersionId, Vec<usize>>::new();
+        for at in rows {
+            if let Some(version) = by(at) {
+                groups.entry(version).or_default().push(*at);
+            }
+        }
+        let mut answered = Vec::with_capacity(rows.len());
+        for (version, positions) in groups {
+            let predictions = workshop.predict(version, &self.rows, &positions)?;
+            let rows = predictions.chunks_exact(width).map(<[f64]>::to_vec);
+            answered.extend(positions.into_iter().zip(rows));
+        }
+        answered.sort_by_key(|(at, _)| *at);
+        Ok(Answers {
+            labels: answered.iter().map(|(at, _)| self.rows.label[*at]).collect(),
+            predictions: answered.into_iter().flat_map(|(_, row)| row).collect(),
+        })
+    }
+}
+
+impl Tally {
+    fn add(
+        &mut self,
+        metric: afresh_ml::metrics::Metric,
+        task: Task,
+        answers: &Answers,
+    ) -> Option<f64> {
+        let value = metric.value(task, &answers.labels, &answers.predictions);
+        self.metrics.push(value);
+        self.losses += row_losses(task, &answers.labels, &answers.predictions).iter().sum::<f64>();
+        self.rows += answers.labels.len();
+        value
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+    fn arm(
+        &self,
+        task: Task,
+        retrains: usize,
+        rejected: usize,
+        rolled_back: usize,
+        training_cpu_seconds: f64,
+    ) -> Arm {
+        let defined = self.metrics.iter().flatten().copied().collect::<Vec<_>>();
+        let mean = defined.iter().sum::<f64>() / defined.len() as f64;
+        let log_loss = self.losses / self.rows as f64;
+        Arm {
+            metric_mean: (!defined.is_empty()).then_some(mean),
+            periods_undefined: self.metrics.len() - defined.len(),
+            log_loss: (task != Task::Regression && self.rows > 0).then_some(log_loss),
+            retrains,
+            rejected,
+            rolled_back,
+            training_cpu_seconds,
+        }
+    }
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+async fn all_runs<S: Store>(
+    store: &S,
+    model: &afresh_core::id::ModelName,
+) -> Result<Vec<RunRecord>, Error> {
+    let mut runs = Vec::new();
+    let mut page = Page { before: None, limit: PAGE };
+    loop {
+        let rows = store.runs(Some(model), page).await?;
+        let Some(last) = rows.last() else { break };
+        page.before = Some(last.id);
+        runs.extend(rows.into_iter().map(|row| row.record));
+    }
+    runs.reverse();
+    Ok(runs)
+}
+
+async fn all_decisions<S: Store>(
+    store: &S,
+    model: &afresh_core::id::ModelName,
+) -> Result<Vec<afresh_engine::port::DecisionRow>, Error> {
+    let mut decisions = Vec::new();
+    let mut page = Page { before: None, limit: PAGE };
+    loop {
+        let rows = store.decisions(Some(model), page).await?;
+        let Some(last) = rows.last() else { break };
+        page.before = Some(last.id);
+        decisions.extend(rows);
+    }
+    decisions.reverse();
+    Ok(decisions)
+}
