@@ -96,6 +96,11 @@ impl Turn<'_> {
             return Decided { events: vec![advanced, queued], decision: Some(decision) };
         }
         if fresh == 0 {
+            let blacked_out = against.iter().any(|reason| reason.code == Code::Blackout);
+            if blacked_out && self.model.last < self.now {
+                // The same state, seen later: the next wakeup lies behind this blackout.
+                return self.only(vec![Event::ScheduleAdvanced { handled, pending }]);
+            }
             return Decided::default();
         }
         let catch_up = self.policy.schedule.as_ref().map(|schedule| schedule.catch_up);
