@@ -9,8 +9,12 @@ use crate::metrics::{Metric, Task, class_of, f1_of_counts, loss};
 use crate::rng::Rng;
 
 /// Blocks drawn per resample at most: with more rows the blocks are longer. It keeps the work per
-/// resample fixed and moves a standard error by about 1/√(2 · 2,000) of itself.
-const BLOCKS_MAX: usize = 2_000;
+/// resample fixed and blurs a standard error by about 2 %, as drawing 1,000 resamples does anyway.
+const BLOCKS_MAX: usize = 1_000;
+
+/// With more classes, macro F1 counts the rows of each resample one by one: running counts would need too
+/// much memory.
+const COUNTED_CLASSES_MAX: usize = 16;
 
 /// A resample: half-open ranges of rows.
 type Ranges = [(usize, usize)];
@@ -100,9 +104,9 @@ enum Statistic {
     Root(Sums),
     /// R² from squared errors, centred labels and their squares.
     Explained { errors: Sums, labels: Sums, squares: Sums },
-    /// F1 of one class from right and wrong answers.
-    F1 { right: Sums, wrong: Sums },
-    /// Macro F1 from `(label, answer)` of each row.
+    /// F1 from running counts of right and wrong answers, class by class.
+    F1 { task: Task, counts: Counts },
+    /// Macro F1 of many classes from `(label, answer)` of each row.
     MacroF1 { task: Task, answers: Vec<(usize, usize)> },
 }
 
@@ -125,14 +129,10 @@ impl Statistic {
             Metric::F1 => {
                 let answers = labels.iter().map(|label| class_of(*label));
                 let answers = answers.zip(loss::answers(task, predictions)).collect::<Vec<_>>();
-                if task != Task::Binary {
+                if task.outputs() > COUNTED_CLASSES_MAX {
                     return Statistic::MacroF1 { task, answers };
                 }
-                let count = |is: fn(&(usize, usize)) -> bool| {
-                    let ones = answers.iter().map(|answer| f64::from(u8::from(is(answer))));
-                    Sums::new(&ones.collect::<Vec<_>>())
-                };
-                Statistic::F1 { right: count(|a| *a == (1, 1)), wrong: count(|a| a.0 != a.1) }
+                Statistic::F1 { task, counts: Counts::new(task.outputs().max(2), &answers) }
             }
             Metric::Auc | Metric::Accuracy | Metric::LogLoss | Metric::Brier | Metric::Mae => {
                 Statistic::Mean(Sums::new(&losses()))
@@ -151,19 +151,11 @@ impl Statistic {
                 let total = squares.over(ranges) - sum * sum / rows;
                 (total > 1e-12 * squares.total()).then(|| 1.0 - errors.over(ranges) / total)
             }
-            Statistic::F1 { right, wrong } => {
-                let counts = [[0.0, 0.0], [right.over(ranges), wrong.over(ranges)]];
-                f1_of_counts(Task::Binary, &counts)
-            }
+            Statistic::F1 { task, counts } => f1_of_counts(*task, &counts.over(ranges)),
             Statistic::MacroF1 { task, answers } => {
                 let mut counts = vec![[0.0; 2]; task.outputs()];
                 for (label, answer) in ranges.iter().flat_map(|(from, to)| &answers[*from..*to]) {
-                    if label == answer {
-                        counts[*label][0] += 1.0;
-                    } else {
-                        counts[*label][1] += 1.0;
-                        counts[*answer][1] += 1.0;
-                    }
+                    count(&mut counts, *label, *answer);
                 }
                 f1_of_counts(*task, &counts)
             }
@@ -192,6 +184,47 @@ impl Sums {
 
     fn total(&self) -> f64 {
         self.0[self.0.len() - 1]
+    }
+}
+
+/// Running `[right, wrong]` of each class, all classes of one row side by side.
+struct Counts {
+    classes: usize,
+    sums: Vec<[f64; 2]>,
+}
+
+impl Counts {
+    fn new(classes: usize, answers: &[(usize, usize)]) -> Counts {
+        let mut running = vec![[0.0; 2]; classes];
+        let mut sums = Vec::with_capacity((answers.len() + 1) * classes);
+        sums.extend_from_slice(&running);
+        for (label, answer) in answers {
+            count(&mut running, *label, *answer);
+            sums.extend_from_slice(&running);
+        }
+        Counts { classes, sums }
+    }
+
+    fn over(&self, ranges: &Ranges) -> Vec<[f64; 2]> {
+        let mut counts = vec![[0.0; 2]; self.classes];
+        let at = |row: usize| &self.sums[row * self.classes..(row + 1) * self.classes];
+        for (from, to) in ranges {
+            for ((count, upper), lower) in counts.iter_mut().zip(at(*to)).zip(at(*from)) {
+                count[0] += upper[0] - lower[0];
+                count[1] += upper[1] - lower[1];
+            }
+        }
+        counts
+    }
+}
+
+/// A wrong answer counts for its own class and for its label's.
+fn count(counts: &mut [[f64; 2]], label: usize, answer: usize) {
+    if label == answer {
+        counts[label][0] += 1.0;
+    } else {
+        counts[label][1] += 1.0;
+        counts[answer][1] += 1.0;
     }
 }
 

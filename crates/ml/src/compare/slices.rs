@@ -40,8 +40,8 @@ pub enum Outcome {
     Measured {
         /// On the slice's rows alone.
         difference: Difference,
-        /// One-sided p-value of "the candidate is worse than the champion by more than the margin is not
-        /// so", after Holm's correction over all measured slices.
+        /// One-sided p-value against "the candidate is at most the margin worse", after Holm's correction
+        /// over all measured slices.
         p_value_harm: f64,
         /// `p_value_harm` is below alpha.
         harmed: bool,

@@ -104,6 +104,23 @@ fn bootstrap_of_f1_and_regression_agrees_with_numpy() {
 }
 
 #[test]
+fn many_classes_are_counted_like_few() {
+    // 20 classes of which four occur: the same rows, the other way of counting.
+    let few = fixtures::multiclass(300, 2);
+    let wide = |predictions: &[f64]| {
+        let row = |row: &[f64]| [row, &[0.0; 16]].concat();
+        predictions.chunks_exact(4).flat_map(row).collect::<Vec<_>>()
+    };
+    let (champion, candidate) = (wide(&few.champion), wide(&few.candidate));
+    let many = Pair { labels: &few.labels, champion: &champion, candidate: &candidate };
+    let task = Task::Multiclass { classes: 20 };
+    assert_eq!(
+        difference(Metric::F1, task, many, 0.05, 1).unwrap(),
+        difference(Metric::F1, FOUR, pair(&few), 0.05, 1).unwrap()
+    );
+}
+
+#[test]
 fn block_length_is_that_of_arch() {
     // arch 8.0.0, optimal_block_length(x)["circular"], of 2,000 values of an AR(1) process: 0.828 (here 1:
     // the rows look independent), 8.62, 35.58, 73.06.
