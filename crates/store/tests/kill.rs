@@ -1,5 +1,7 @@
 //! A writer is killed at any moment: what it was told is durable is there, and nothing is half.
 
+#![expect(clippy::unwrap_used, reason = "this is a test")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
