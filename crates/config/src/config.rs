@@ -149,8 +149,15 @@ impl Config {
     pub fn load(path: &Path) -> Result<Config, Error> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        Ok(Config::parse(&text, &path.display().to_string(), base)?)
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        };
+        // Absolute, because child processes do not share this one's working directory.
+        let base = folder
+            .canonicalize()
+            .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        Ok(Config::parse(&text, &path.display().to_string(), &base)?)
     }
 
     /// Checks `text`, which stands in `file`; relative paths in it start at `base`.

@@ -83,6 +83,7 @@ impl Source {
     /// Finds the source; a relative location counts from `base`, the folder of `afresh.toml`.
     /// Files are listed by every read anew.
     pub fn open(spec: SourceSpec, base: &FilePath) -> Result<Source, Error> {
+        let base = if base.as_os_str().is_empty() { FilePath::new(".") } else { base };
         let location = spec.location.clone();
         let wrong = |why| Error::Location { location: location.clone(), why };
         let (root, files) = match Location::parse(&location).map_err(wrong)? {
@@ -112,9 +113,6 @@ impl Source {
             return Err(missing(base, &root));
         }
         let failed = |source| unreadable(&root, source);
-        // A base of "" is the current directory.
-        let directory =
-            if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
         let store = LocalFileSystem::new_with_prefix(directory).map_err(failed)?;
         Ok(Source { spec, root, store: Arc::new(store), files })
     }

@@ -119,7 +119,7 @@ impl Monitor {
                 version: champion,
                 metric: workshop.settings().metric.name().to_owned(),
                 drop,
-                alarm: decay.sequential.detected,
+                alarm: decay.alarm(),
                 priority: Priority::new(decay.priority).unwrap_or(Priority::DEFAULT),
             }));
         }
@@ -258,13 +258,20 @@ impl Since {
             mean: decay.sequential.recent_mean,
             rows: count(rows),
             baseline: decay.baseline.loss.mean,
-            alarm: decay.sequential.detected,
+            alarm: decay.alarm(),
             e_value: decay.sequential.e_value,
         })
     }
 }
 
 impl DecayReport {
+    /// Whether decay is proven and lasts: the alarm went off since the champion's cut, and the
+    /// newest rows' loss is still above what is tolerated. A bad week that is over is no reason.
+    #[must_use]
+    pub fn alarm(&self) -> bool {
+        self.sequential.detected && self.sequential.threshold < self.sequential.excess
+    }
+
     /// How much the metric fell, positive is worse; by the widest t-test window where it says
     /// something, else over the period.
     fn drop(&self, workshop: &Workshop) -> Option<f64> {

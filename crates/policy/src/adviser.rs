@@ -142,9 +142,16 @@ impl Adviser {
             }
             (Kind::PeriodicDecay, Some(loss)) if loss.alarm => {
                 let words = format!(
-                    "loss rose from {:.4} to {:.4}, beyond chance (e-value {:.0})",
-                    loss.baseline, loss.mean, loss.e_value
+                    "loss rose from {:.4} to {:.4}, beyond chance (e-value {})",
+                    loss.baseline,
+                    loss.mean,
+                    evidence(loss.e_value)
                 );
+                let rest = self.settings.rest;
+                if age < rest {
+                    let wait = format!("{age} of {rest} periods of rest since the last run");
+                    return (Verdict::Keep, Priority::DEFAULT, vec![wait, words]);
+                }
                 (Verdict::Retrain, Priority::DEFAULT, vec![words, rhythm])
             }
             (Kind::PeriodicDecay, Some(loss)) => {
@@ -181,6 +188,11 @@ impl Adviser {
     }
 }
 
+/// An e-value in few digits: beyond a million nobody reads on.
+fn evidence(e_value: f64) -> String {
+    if e_value < 1e6 { format!("{e_value:.0}") } else { "above a million".to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,9 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn proven_decay_does_not_wait_for_the_rhythm() {
-        let settings = Settings { every: 10, ..Settings::recommended() };
-        assert_eq!(verdicts(settings, &[(1, false), (1, true)]), [false, true]);
+    fn proven_decay_waits_for_its_rest_and_not_for_the_rhythm() {
+        let settings = Settings { every: 10, rest: 2, ..Settings::recommended() };
+        let weeks = [(1, true), (1, false), (1, true), (2, true)];
+        assert_eq!(verdicts(settings, &weeks), [false, false, true, false]);
     }
 
     #[test]

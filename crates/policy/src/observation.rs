@@ -30,7 +30,8 @@ pub struct Loss {
     pub rows: u64,
     /// Mean on the holdout that judged the champion.
     pub baseline: f64,
-    /// Whether the sequential test raised its alarm.
+    /// Whether the sequential test shows decay: its alarm went off and the newest rows' loss is
+    /// still above what is tolerated.
     pub alarm: bool,
     /// Its evidence, an e-value.
     pub e_value: f64,

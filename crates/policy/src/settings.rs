@@ -9,6 +9,9 @@ pub struct Settings {
     pub kind: Kind,
     /// Periods between retrainings, where the policy has a rhythm.
     pub every: u32,
+    /// Periods that must have passed since the last run before decay may start another: the rows
+    /// since a change must be enough to learn it from.
+    pub rest: u32,
     /// Fewest newly available rows that a retraining is worth.
     pub rows_min: u64,
     /// Price of one unit of loss.
@@ -28,19 +31,20 @@ pub enum Kind {
     Always,
     /// Retrains when `every` periods have passed since the last run.
     Periodic,
-    /// Periodic, and at once when the sequential decay test raises its alarm.
+    /// Periodic, and as soon as `rest` allows while the sequential decay test shows decay.
     PeriodicDecay,
     /// Leaves it to the thresholds of the core.
     Thresholds,
 }
 
 impl Settings {
-    /// The default: every fourth period, or at once on proven decay.
+    /// The default: every fourth period, and after two already on proven decay.
     #[must_use]
     pub fn recommended() -> Settings {
         Settings {
             kind: Kind::PeriodicDecay,
             every: 4,
+            rest: 2,
             rows_min: 500,
             per_loss: 1.0,
             per_run: None,

@@ -1,1 +1,3 @@
 //! Virtual time around the same core and engine: replay and faults.
+pub mod faults;
+pub mod replay;
