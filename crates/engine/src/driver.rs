@@ -269,7 +269,11 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
     ) -> Result<(), Error> {
         loop {
             let owed = self.machine.outstanding().into_iter().find_map(|(model, action)| {
-                if let Action::Serve(deployment) = action { Some((model, deployment)) } else { None }
+                if let Action::Serve(deployment) = action {
+                    Some((model, deployment))
+                } else {
+                    None
+                }
             });
             let Some((model, deployment)) = owed else { return Ok(()) };
             let action = Action::Serve(deployment);

@@ -3,15 +3,15 @@
 //! **Absent:** thresholds and verdicts (core), measures (ml), formats (data, train), databases
 //! (store). It fetches, asks, stores.
 
-pub mod port;
-pub mod machine;
-pub mod settings;
-pub mod feed;
-pub mod workshop;
-pub mod monitor;
-pub mod pointer;
 pub mod clock;
 pub mod driver;
+pub mod feed;
 pub mod look;
+pub mod machine;
+pub mod monitor;
+pub mod pointer;
+pub mod port;
+pub mod settings;
+pub mod workshop;
 
 mod shared;

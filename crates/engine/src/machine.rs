@@ -136,8 +136,7 @@ impl<S: Store> Machine<S> {
 
     /// Replaces a model's rules; the next input notes their hash as a fact.
     pub fn set_rules(&mut self, name: &ModelName, rules: Rules) -> Result<(), Error> {
-        let managed =
-            self.models.get_mut(name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
+        let managed = self.models.get_mut(name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
         managed.rules = rules;
         Ok(())
     }
@@ -220,8 +219,7 @@ impl<S: Store> Machine<S> {
         input: &Input,
         fleet_events: Vec<FleetEvent>,
     ) -> Result<Option<Decision>, Error> {
-        let managed =
-            self.models.get_mut(name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
+        let managed = self.models.get_mut(name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
         let before = &managed.model;
         let now = before.now(now);
         let decided = before.decide(&managed.rules, now, input);

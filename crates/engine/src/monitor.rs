@@ -113,7 +113,8 @@ impl Monitor {
         if let Some(drift) = &drift {
             signals.push(Signal::Drift { score: drift.score, rows: count(range.len()) });
         }
-        if let Some((decay, drop)) = decay.as_ref().and_then(|decay| Some((decay, decay.drop(workshop)?)))
+        if let Some((decay, drop)) =
+            decay.as_ref().and_then(|decay| Some((decay, decay.drop(workshop)?)))
         {
             signals.push(Signal::Decay(Decay {
                 version: champion,
@@ -241,14 +242,12 @@ struct Since {
 
 impl Since {
     fn of(rows: &Rows, window: Window, cut: Timestamp, period: Window) -> Since {
-        let available = |at: &usize| {
-            rows.available_at[*at].is_some_and(|when| cut <= when && when < period.to)
-        };
+        let available =
+            |at: &usize| rows.available_at[*at].is_some_and(|when| cut <= when && when < period.to);
         let mut positions = rows.range(window).filter(available).collect::<Vec<_>>();
         positions.sort_by_key(|at| rows.available_at[*at]);
-        let period_from = positions.partition_point(|at| {
-            rows.available_at[*at].is_some_and(|when| when < period.from)
-        });
+        let period_from = positions
+            .partition_point(|at| rows.available_at[*at].is_some_and(|when| when < period.from));
         Since { positions, period_from }
     }
 

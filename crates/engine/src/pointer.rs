@@ -71,8 +71,7 @@ impl Pointer {
                 return Ok(());
             }
         }
-        let artifact =
-            |version| self.artifacts.join(model.as_str()).join(format!("{version}"));
+        let artifact = |version| self.artifacts.join(model.as_str()).join(format!("{version}"));
         let current = Current {
             deployment,
             artifact: deployment.version.map(artifact),
@@ -94,17 +93,17 @@ impl Serving for Pointer {
     async fn serve(&self, model: &ModelName, deployment: Deployment) -> Result<(), ServeError> {
         let (pointer, model) = (self.clone(), model.clone());
         let place = self.directory.display().to_string();
-        tokio::task::spawn_blocking(move || pointer.write(&model, deployment)).await.map_err(
-            |source| ServeError::Broken { place, source: io::Error::other(source) },
-        )?
+        tokio::task::spawn_blocking(move || pointer.write(&model, deployment))
+            .await
+            .map_err(|source| ServeError::Broken { place, source: io::Error::other(source) })?
     }
 
     async fn serving(&self, model: &ModelName) -> Result<Option<Deployment>, ServeError> {
         let path = self.path(model);
         let place = path.display().to_string();
-        let read = tokio::task::spawn_blocking(move || Pointer::read(&path)).await.map_err(
-            |source| ServeError::Broken { place, source: io::Error::other(source) },
-        )??;
+        let read = tokio::task::spawn_blocking(move || Pointer::read(&path))
+            .await
+            .map_err(|source| ServeError::Broken { place, source: io::Error::other(source) })??;
         Ok(read.map(|current| current.deployment))
     }
 }

@@ -7,7 +7,9 @@ use afresh_core::history::{RunRecord, ServingRecord, VersionRecord};
 use afresh_core::id::{ModelName, RunId, VersionId};
 use afresh_core::time::Timestamp;
 
-use crate::port::{Commit, DecisionRow, Fact, FleetFact, Page, RunRow, Snapshot, Store, StoreError};
+use crate::port::{
+    Commit, DecisionRow, Fact, FleetFact, Page, RunRow, Snapshot, Store, StoreError,
+};
 
 impl<S: Store> Store for Arc<S> {
     fn models(&self) -> impl Future<Output = Result<Vec<ModelName>, StoreError>> + Send {

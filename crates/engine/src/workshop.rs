@@ -16,9 +16,9 @@ use afresh_core::model::Action;
 use afresh_core::signal::Strategy;
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::dataset::{Datasets, FORMAT, Manifest};
-use afresh_data::spec::Columns;
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
+use afresh_data::spec::Columns;
 use afresh_data::split;
 use afresh_train::artifact::Artifact;
 use afresh_train::dataset::Place;
@@ -78,7 +78,7 @@ pub enum Error {
         model: String,
         /// Why.
         #[source]
-        source: afresh_data::dataset::Error,
+        source: Box<afresh_data::dataset::Error>,
     },
     /// A version.
     #[error("failed to use {version} of {model}")]
@@ -89,7 +89,7 @@ pub enum Error {
         version: VersionId,
         /// Why.
         #[source]
-        source: afresh_train::error::Error,
+        source: Box<afresh_train::error::Error>,
     },
     /// A training.
     #[error("failed to train {version}")]
@@ -127,15 +127,19 @@ impl Error {
         };
         let (kind, cpu_seconds) = match self {
             Error::Rows { source, .. } if source.is_transient() => (FailureKind::Transient, 0.0),
-            Error::Dataset { source: afresh_data::dataset::Error::Store { .. }, .. }
-            | Error::Store(_) => (FailureKind::Transient, 0.0),
+            Error::Dataset { source, .. }
+                if matches!(**source, afresh_data::dataset::Error::Store { .. }) =>
+            {
+                (FailureKind::Transient, 0.0)
+            }
+            Error::Store(_) => (FailureKind::Transient, 0.0),
             Error::Version { source, .. } => (retry(source.retry()), 0.0),
-            Error::Training { source, .. } => match source.error {
-                afresh_train::error::Error::FullRetrainingDue { .. } => {
-                    (FailureKind::FullRetrainingDue, source.cpu_seconds)
-                }
-                _ => (retry(source.retry()), source.cpu_seconds),
-            },
+            Error::Training { source, .. } => {
+                use afresh_train::error::Error::FullRetrainingDue;
+                let due = matches!(source.error, FullRetrainingDue { .. });
+                let kind = if due { FailureKind::FullRetrainingDue } else { retry(source.retry()) };
+                (kind, source.cpu_seconds)
+            }
             Error::Rows { .. }
             | Error::Dataset { .. }
             | Error::Split { .. }
@@ -152,9 +156,7 @@ pub fn task(schema: &Schema) -> afresh_ml::metrics::Task {
     use afresh_data::schema::Task;
     match schema.task {
         Task::Binary => afresh_ml::metrics::Task::Binary,
-        Task::Multiclass => {
-            afresh_ml::metrics::Task::Multiclass { classes: schema.classes.len() }
-        }
+        Task::Multiclass => afresh_ml::metrics::Task::Multiclass { classes: schema.classes.len() },
         Task::Regression => afresh_ml::metrics::Task::Regression,
     }
 }
@@ -183,7 +185,7 @@ impl Workshop {
     ) -> Result<Workshop, Error> {
         let model = settings.model.to_string();
         let datasets = Datasets::open(&settings.state)
-            .map_err(|source| Error::Dataset { model, source })?;
+            .map_err(|source| Error::Dataset { model, source: Box::new(source) })?;
         Ok(Workshop {
             settings,
             feed,
@@ -277,8 +279,10 @@ impl Workshop {
         let rows = self.rows(window, Columns::TimesAndLabel).await?;
         let cuts = split::Cuts { stopping_from: as_of, holdout_from: as_of, as_of };
         let available = split::positions(&rows, window, &cuts, split::Part::Fit).len();
-        let counts =
-            split::Counts { train: u64::try_from(available).unwrap_or(u64::MAX), ..split::Counts::default() };
+        let counts = split::Counts {
+            train: u64::try_from(available).unwrap_or(u64::MAX),
+            ..split::Counts::default()
+        };
         let dataset = self.create_dataset(window, cuts, counts).await?;
         let mut job = self.job(&dataset, version);
         job.part = Part::Refit { rounds };
@@ -292,9 +296,9 @@ impl Workshop {
         version: VersionId,
     ) -> Result<Dataset, Error> {
         let record = store.version(&self.settings.model, version).await?;
-        let id = record.and_then(|record| record.dataset).ok_or_else(|| {
-            Error::Missing(format!("{version} has no dataset on record"))
-        })?;
+        let id = record
+            .and_then(|record| record.dataset)
+            .ok_or_else(|| Error::Missing(format!("{version} has no dataset on record")))?;
         self.dataset(&id).await
     }
 
@@ -303,7 +307,7 @@ impl Workshop {
         self.datasets
             .load(model, id)
             .await
-            .map_err(|source| Error::Dataset { model: model.to_string(), source })
+            .map_err(|source| Error::Dataset { model: model.to_string(), source: Box::new(source) })
     }
 
     async fn prepare<S: Store>(
@@ -319,16 +323,12 @@ impl Workshop {
         };
         let window = self.settings.windows.of(strategy).at(as_of, cut);
         let rows = self.rows(window, Columns::TimesAndLabel).await?;
-        let split = split::split(&rows, window, as_of, cut, &self.settings.split).map_err(
-            |source| Error::Split { model: self.settings.model.to_string(), source },
-        )?;
+        let split = split::split(&rows, window, as_of, cut, &self.settings.split)
+            .map_err(|source| Error::Split { model: self.settings.model.to_string(), source })?;
         let counts = split.counts();
         let dataset = self.create_dataset(window, split.cuts, counts).await?;
-        let rows = RowCounts {
-            train: counts.train,
-            stopping: counts.stopping,
-            holdout: counts.holdout,
-        };
+        let rows =
+            RowCounts { train: counts.train, stopping: counts.stopping, holdout: counts.holdout };
         Ok(Prepared { dataset, rows })
     }
 
@@ -340,12 +340,21 @@ impl Workshop {
     ) -> Result<DatasetId, Error> {
         let model = self.settings.model.clone();
         let named = model.to_string();
-        let failed = |source| Error::Dataset { model: named.clone(), source };
+        let failed = |source| Error::Dataset { model: named.clone(), source: Box::new(source) };
         let source = self.feed.source();
         let objects = self.datasets.hash(source, window).await.map_err(failed)?;
         let (source, schema) = (source.spec().clone(), self.feed.schema().clone());
-        let manifest =
-            Dataset { format: FORMAT, model, source, window, cuts, schema, objects, rows, profile: None };
+        let manifest = Dataset {
+            format: FORMAT,
+            model,
+            source,
+            window,
+            cuts,
+            schema,
+            objects,
+            rows,
+            profile: None,
+        };
         self.datasets.create(&manifest).await.map_err(failed)
     }
 
@@ -436,6 +445,7 @@ impl Workshop {
     }
 
     fn version_error(&self, version: VersionId, source: afresh_train::error::Error) -> Error {
-        Error::Version { model: self.settings.model.to_string(), version, source }
+        let (model, source) = (self.settings.model.to_string(), Box::new(source));
+        Error::Version { model, version, source }
     }
 }

@@ -2,9 +2,9 @@
 //! and the serving side are simulated.
 
 mod always;
+pub mod outcome;
 mod score;
 mod serving;
-pub mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -233,10 +233,9 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
         if self.serving.current().is_none_or(|deployment| deployment.version.is_none()) {
             let runs = self.machine.store().runs(Some(&model), Default::default()).await?;
             let notes = runs.first().map(|run| &run.record.notes);
-            let why = notes.and_then(|notes| notes.last()).map_or_else(
-                || self.last_decision.clone(),
-                |reason| reason.detail.clone(),
-            );
+            let why = notes
+                .and_then(|notes| notes.last())
+                .map_or_else(|| self.last_decision.clone(), |reason| reason.detail.clone());
             return Err(Error::NoFirstVersion { model, at, why });
         }
         Ok(())
@@ -274,14 +273,12 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
 
     fn next_watch(&self) -> Option<Timestamp> {
         let phase = self.machine.model(&self.model)?.phase();
-        match phase {
-            Phase::Holding { .. } | Phase::Probation { .. } => {
-                let since = self.serving.since()?;
-                let looks = self.now.since(since).0 / WATCH_EVERY.0 + 1;
-                Some(since.after(Duration(looks * WATCH_EVERY.0)))
-            }
-            _ => None,
+        if !matches!(phase, Phase::Holding { .. } | Phase::Probation { .. }) {
+            return None;
         }
+        let since = self.serving.since()?;
+        let looks = self.now.since(since).0 / WATCH_EVERY.0 + 1;
+        Some(since.after(Duration(looks * WATCH_EVERY.0)))
     }
 
     /// Looks at a candidate that serves.
@@ -329,7 +326,8 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
     /// Hands one input to the machine, then starts whatever is owed.
     async fn send(&mut self, input: &Input) -> Result<(), Error> {
         let stopped = |at: Timestamp| move |source| Error::Machine { at, source };
-        let ended_before = self.machine.model(&self.model).is_some_and(|m| m.phase().run().is_some());
+        let ended_before =
+            self.machine.model(&self.model).is_some_and(|m| m.phase().run().is_some());
         let champion_before = self.machine.model(&self.model).and_then(|model| model.champion());
         let decision = self.machine.handle(&self.model, self.now, input).await;
         if let Some(decision) = decision.map_err(stopped(self.now))? {
@@ -357,22 +355,19 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             if !self.in_flight.insert(action.clone()) {
                 continue;
             }
-            let (input, takes) = match &action {
-                Action::Serve(deployment) => {
-                    let taken = self.serving.serve(self.now, *deployment);
-                    if !taken {
-                        continue;
-                    }
-                    (Input::Serving { fence: deployment.fence }, Duration::ZERO)
+            let (input, takes) = if let Action::Serve(deployment) = &action {
+                if !self.serving.serve(self.now, *deployment) {
+                    continue;
                 }
-                computing => {
-                    let store = self.machine.store();
-                    let silent = Arc::new(|_share: f64| {});
-                    let input = self.workshop.perform(store, computing, silent).await;
-                    let Some(input) = input else { continue };
-                    let takes = self.takes(computing, &input);
-                    (input, takes)
-                }
+                (Input::Serving { fence: deployment.fence }, Duration::ZERO)
+            } else {
+                let silent = Arc::new(|_share: f64| {});
+                let store = self.machine.store();
+                let Some(input) = self.workshop.perform(store, &action, silent).await else {
+                    continue;
+                };
+                let takes = self.takes(&action, &input);
+                (input, takes)
             };
             self.answered += 1;
             self.answers.insert((self.now.after(takes), self.answered), (action, input));
@@ -384,7 +379,9 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
     fn takes(&self, action: &Action, input: &Input) -> Duration {
         let version = match (action, input) {
             (Action::Train { candidate, .. }, Input::Trained { result: Ok(_), .. })
-            | (Action::Refit { candidate, .. }, Input::Refitted { result: Ok(_), .. }) => *candidate,
+            | (Action::Refit { candidate, .. }, Input::Refitted { result: Ok(_), .. }) => {
+                *candidate
+            }
             _ => return Duration::ZERO,
         };
         let Ok(scorer) = self.workshop.scorer(version) else { return Duration::ZERO };

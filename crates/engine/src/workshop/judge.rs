@@ -172,9 +172,7 @@ impl Workshop {
         if !matches!(scorer.manifest().recipe.engine, Engine::Command(_)) {
             let latency = scorer.golden_p99(LATENCY_TRIES);
             checks.push(match latency {
-                Ok(latency) => {
-                    limited("single-row p99", latency.as_millis(), LATENCY_MS_MAX, "ms")
-                }
+                Ok(latency) => limited("single-row p99", latency.as_millis(), LATENCY_MS_MAX, "ms"),
                 Err(error) => check("single-row p99", Err(&error)),
             });
         }

@@ -24,9 +24,7 @@ pub(super) async fn train(
     for (number, at) in (1..).zip(times) {
         let version = VersionId(number);
         trained.push(match rival.train_on_everything(version, at, rounds).await {
-            Ok(artifact) => {
-                Some(Trained { version, cpu_seconds: artifact.manifest().cpu_seconds })
-            }
+            Ok(artifact) => Some(Trained { version, cpu_seconds: artifact.manifest().cpu_seconds }),
             Err(Error::Training { source, .. })
                 if source.retry() == afresh_train::error::Retry::Permanent =>
             {

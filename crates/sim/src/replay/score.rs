@@ -80,7 +80,8 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             };
             let rivals = rivals.map_err(stopped)?;
             let unlabelled = range.clone().filter(|at| !self.rows.is_available(*at, window.to));
-            let cpu = |run: &&RunRecord| Some(run.run.id) != first_run && run.run.decided_at < window.to;
+            let cpu =
+                |run: &&RunRecord| Some(run.run.id) != first_run && run.run.decided_at < window.to;
             scored.push(Period {
                 window: *window,
                 rows: count(range.len()),
@@ -98,8 +99,11 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
         let retrainings =
             || runs.iter().filter(|run| Some(run.run.id) != first_run && run.judged.is_some());
         let ended = |outcome| retrainings().filter(|run| run.outcome == Some(outcome)).count();
-        let cpu_seconds =
-            runs.iter().filter(|run| Some(run.run.id) != first_run).map(|run| run.cpu_seconds).sum();
+        let cpu_seconds = runs
+            .iter()
+            .filter(|run| Some(run.run.id) != first_run)
+            .map(|run| run.cpu_seconds)
+            .sum();
         let trained = rivals.iter().flatten().count();
         let metric = settings.metric;
         Ok(Outcome {

@@ -66,10 +66,11 @@ mod tests {
         let canary = Some(Canary { version: VersionId(2), percent: 25 });
         assert!(serving.serve(Timestamp(20), of(2, 1, canary)));
         assert!(!serving.serve(Timestamp(30), of(1, 1, None)));
-        let answered = |at| (0..100).filter(|key| {
-            serving.version_for(*key, Timestamp(at)) == Some(VersionId(2))
-        });
-        assert_eq!((answered(19).count(), answered(20).count()), (0, 25));
+        let answered = |at| {
+            let by = |key: &u64| serving.version_for(*key, Timestamp(at));
+            (0..100).filter(|key| by(key) == Some(VersionId(2))).count()
+        };
+        assert_eq!((answered(19), answered(20)), (0, 25));
         assert_eq!(serving.version_for(0, Timestamp(5)), Some(VersionId(1)));
     }
 }
