@@ -320,6 +320,9 @@ async fn runs_and_versions_are_told<S: Store>(store: &S) {
     assert_eq!(champion.role, Role::Champion);
     assert_eq!(champion.standing, Standing::Refit { parent: VersionId(1) });
     assert_eq!(champion.dataset, run.dataset);
+    let roles = versions.iter().map(|row| row.role).collect::<Vec<_>>();
+    let (candidate, retired) = (Role::Candidate, Role::Retired);
+    assert_eq!(roles, [candidate, candidate, retired, Role::Champion, retired]);
     let judged = store.version(script.name(), VersionId(1)).await.unwrap().unwrap();
     assert_eq!((judged.standing, judged.run), (Standing::Passed, RunId(1)));
     let rejected = store.version(script.name(), VersionId(3)).await.unwrap().unwrap();

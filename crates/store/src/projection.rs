@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use afresh_core::event::Event;
 use afresh_core::history::{
-    RunRecord, ServingRecord, VersionRecord, roles_changed, serving_changed, version_made,
+    Role, RunRecord, ServingRecord, VersionRecord, roles_changed, serving_changed, version_made,
 };
 use afresh_core::id::{RunId, VersionId};
 use afresh_core::model::Model;
@@ -51,9 +51,9 @@ impl Steps<'_> {
         self.events.iter().filter_map(Event::run).collect()
     }
 
-    /// Versions whose record must be known.
-    pub(crate) fn versions(&self) -> BTreeSet<VersionId> {
-        let mut touched = BTreeSet::new();
+    /// Versions whose record must be known, given the records of [`Steps::runs`].
+    pub(crate) fn versions(&self, runs: &BTreeMap<RunId, RunRecord>) -> BTreeSet<VersionId> {
+        let mut touched = runs.values().flat_map(made_by).collect::<BTreeSet<_>>();
         for (_, before, after) in self.each() {
             touched.extend(roles_changed(before, after).into_iter().map(|(version, _)| version));
             touched.extend(standings_changed(before, after));
@@ -74,6 +74,11 @@ impl Steps<'_> {
             }
             if let Some(made) = version_made(self.at, event, before) {
                 records.versions.insert(made.version, made);
+            }
+            for (version, role) in retired(records, event, after) {
+                if let Some(record) = records.versions.get_mut(&version) {
+                    record.role = role;
+                }
             }
             for (version, role) in roles_changed(before, after) {
                 if let Some(record) = records.versions.get_mut(&version) {
@@ -103,6 +108,18 @@ impl Steps<'_> {
         let states = self.states.iter().zip(self.states.iter().skip(1));
         self.events.iter().zip(states).map(|(event, (before, after))| (event, before, after))
     }
+}
+
+/// Versions of a run that is over and did not become the champion, refitted or not.
+fn retired(records: &Records, event: &Event, after: &Model) -> Vec<(VersionId, Role)> {
+    let Event::RunEnded { run, .. } = event else { return Vec::new() };
+    let made = records.runs.get(run).into_iter().flat_map(made_by);
+    let is_over = |version: &VersionId| after.champion() != Some(*version);
+    made.filter(is_over).map(|version| (version, Role::Retired)).collect()
+}
+
+fn made_by(run: &RunRecord) -> impl Iterator<Item = VersionId> + use<> {
+    run.judged.into_iter().chain(run.candidate)
 }
 
 fn standings_changed(before: &Model, after: &Model) -> Vec<VersionId> {

@@ -1,10 +1,8 @@
 //! The one writer: takes orders in turn and makes those that wait together durable together.
 
-use std::collections::BTreeSet;
-
 use afresh_core::decision::{Decision, Recorded};
 use afresh_core::history::ServingRecord;
-use afresh_core::id::{ModelName, RunId, VersionId};
+use afresh_core::id::ModelName;
 use afresh_core::time::Timestamp;
 use afresh_engine::port::{Commit, StoreError};
 use sqlx::{Connection, SqliteConnection};
@@ -251,7 +249,7 @@ impl Append<'_> {
     /// Brings everything that is folded from the facts up to date.
     async fn project(&mut self, commit: &Commit, number: u64) -> Result<(), StoreError> {
         let steps = Steps::of(commit);
-        let mut records = self.records(steps.runs(), steps.versions()).await?;
+        let mut records = self.records(&steps).await?;
         let known = records.clone();
         let servings = steps.fold(&mut records);
         for (run, record) in &records.runs {
@@ -279,17 +277,13 @@ impl Append<'_> {
         Ok(())
     }
 
-    async fn records(
-        &mut self,
-        runs: BTreeSet<RunId>,
-        versions: BTreeSet<VersionId>,
-    ) -> Result<Records, StoreError> {
+    async fn records(&mut self, steps: &Steps<'_>) -> Result<Records, StoreError> {
         let mut records = Records::default();
-        for run in runs {
+        for run in steps.runs() {
             let record = read::run(&mut *self.db, self.place, self.model, run).await?;
             records.runs.extend(record.map(|record| (run, record)));
         }
-        for version in versions {
+        for version in steps.versions(&records.runs) {
             let record = read::version(&mut *self.db, self.place, self.model, version).await?;
             records.versions.extend(record.map(|record| (version, record)));
         }
