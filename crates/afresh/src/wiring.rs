@@ -18,8 +18,20 @@ use crate::fault::Fault;
 
 /// Reads and checks the configuration at `path`; a directory means the file in it.
 pub fn config(path: &Path) -> Result<Config, Fault> {
-    let path = if path.is_dir() { path.join(Config::FILE) } else { path.to_owned() };
-    Ok(Config::load(&path)?)
+    let path = config_file(path);
+    let mut config = Config::load(&path)?;
+    // Programs of trainers run elsewhere, and pointers are read from elsewhere.
+    for place in [&mut config.base, &mut config.state, &mut config.production] {
+        let here = if place.as_os_str().is_empty() { Path::new(".") } else { place.as_path() };
+        *place = std::path::absolute(here)
+            .with_context(|| format!("failed to find {}", here.display()))?;
+    }
+    Ok(config)
+}
+
+/// The configuration's file; a directory means the file in it.
+pub fn config_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(Config::FILE) } else { path.to_owned() }
 }
 
 /// The model called `name`, or the only one.

@@ -1,6 +1,10 @@
 //! A run told in plain words.
 
+use afresh_core::fleet::Hold;
+use afresh_core::gate::CheckResult;
 use afresh_core::history::RunRecord;
+use afresh_engine::workshop::Judgement;
+use afresh_ml::compare::{Difference, Method, Outcome};
 
 /// What happened in a run and why, a paragraph each.
 pub fn run(record: &RunRecord) -> String {
@@ -50,7 +54,125 @@ pub fn run(record: &RunRecord) -> String {
         (Some(outcome), Some(at)) => {
             paragraphs.push(format!("It ended {} at {at}.", outcome.name().replace('_', " ")));
         }
-        _ => paragraphs.push(format!("It is {}.", record.status.replace('_', " "))),
+        _ => paragraphs.push(format!("It is {}.", standing(&record.status))),
     }
     paragraphs.join("\n\n")
+}
+
+/// Where a run stands that is not over.
+fn standing(status: &str) -> String {
+    match status {
+        "queued" => "waiting for free slots or budget",
+        "retrying" => "waiting to be tried again",
+        "waiting" => "waiting to be judged again",
+        "awaiting_approval" => "waiting for a person's approval",
+        "held" => "waiting for the end of a blackout",
+        "probation" => "on probation",
+        other => return other.replace('_', " "),
+    }
+    .to_owned()
+}
+
+/// Why a run may not have its slots.
+pub fn hold(why: Hold) -> String {
+    match why {
+        Hold::Slots => "other runs have the slots; `afresh run --once` goes on when they are \
+                        free"
+            .to_owned(),
+        Hold::TooLarge => "it needs more than [slots] allows: write more there, or less under \
+                           [model.NAME.train.needs]"
+            .to_owned(),
+        Hold::Budget { free_at: Some(at) } => {
+            format!("the budget is spent until {at}; `afresh run --once` goes on then")
+        }
+        Hold::Budget { free_at: None } => {
+            "the budget is smaller than one run's estimate: raise `cost.budget`".to_owned()
+        }
+    }
+}
+
+/// Everything that a judgement measured.
+pub fn judgement(judgement: &Judgement) -> String {
+    let mut lines = vec![format!(
+        "Judgement {} looked at {} rows whose labels became available from {} to {}.",
+        judgement.judgement + 1,
+        judgement.rows,
+        judgement.available.from,
+        judgement.available.to
+    )];
+    for check in &judgement.summary.checks {
+        let word = match check.result {
+            CheckResult::Passed => "passed",
+            CheckResult::Failed => "failed",
+        };
+        let detail = if check.detail.is_empty() { String::new() } else { format!(" ({})", check.detail) };
+        lines.push(format!("  {}: {word}{detail}", check.name));
+    }
+    let Some(evidence) = &judgement.evidence else {
+        lines.push("There was no champion to compare with.".to_owned());
+        return lines.join("\n");
+    };
+    lines.push(format!("  {}, {}", difference(&evidence.primary), method(&evidence.primary.method)));
+    lines.extend(evidence.others.iter().map(|other| format!("  {}", difference(other))));
+    for unmeasured in &evidence.unmeasured {
+        lines.push(format!("  {}: {}", unmeasured.metric.name(), unmeasured.reason));
+    }
+    if let Some(calibration) = &evidence.calibration {
+        lines.push(format!(
+            "  calibration error {:.4}, was {:.4}",
+            calibration.candidate.expected_calibration_error,
+            calibration.champion.expected_calibration_error
+        ));
+    }
+    if let Some(flips) = &evidence.flips {
+        lines.push(format!(
+            "  {:.2} % of the rows turn from right to wrong, {:.2} % from wrong to right",
+            flips.negative * 100.0,
+            flips.positive * 100.0
+        ));
+    }
+    let mut sound = 0;
+    for slice in &evidence.slices {
+        match &slice.outcome {
+            Outcome::Measured { difference, p_value_harm, harmed: true } => lines.push(format!(
+                "  harmed: {}={} ({} rows, {:+.4}, p {p_value_harm:.4})",
+                slice.column, slice.value, slice.rows, difference.difference
+            )),
+            Outcome::Measured { .. } => sound += 1,
+            Outcome::Unmeasured { reason } => {
+                lines.push(format!("  {}={}: {reason}", slice.column, slice.value));
+            }
+        }
+    }
+    if sound > 0 {
+        lines.push(format!("  {sound} slices without harm"));
+    }
+    lines.join("\n")
+}
+
+fn difference(of: &Difference) -> String {
+    format!(
+        "{} {:.4}, was {:.4}: {:+.4} [{:+.4}, {:+.4}], p {:.4}",
+        of.metric.name(),
+        of.candidate,
+        of.champion,
+        of.difference,
+        of.lower,
+        of.upper,
+        of.p_value
+    )
+}
+
+fn method(method: &Method) -> String {
+    match method {
+        Method::DeLong => "by DeLong's covariance".to_owned(),
+        Method::McNemar { champion_only, candidate_only, exact } => format!(
+            "by McNemar's {} test: {champion_only} rows only the champion has right, \
+             {candidate_only} only the candidate",
+            if *exact { "exact" } else { "chi-square" }
+        ),
+        Method::PairedBootstrap { block, resamples } => {
+            format!("by paired bootstrap, {resamples} resamples in blocks of {block}")
+        }
+    }
 }
