@@ -286,5 +286,4 @@ impl Turn<'_> {
 }
 
 #[cfg(test)]
-#[path = "decide/tests.rs"]
 mod tests;

@@ -74,6 +74,29 @@ pub(super) fn refusal(input: &Input, decided: &Decided) -> Result<(), Broken> {
     Ok(())
 }
 
+/// R2: what does harm is taken back at once, whatever share it answers.
+pub(super) fn harm(
+    model: &Model,
+    policy: &Policy,
+    input: &Input,
+    decided: &Decided,
+) -> Result<(), Broken> {
+    let Input::Watched(watch) = input else { return Ok(()) };
+    let serves = matches!(
+        model.phase(),
+        Phase::Deploying { .. } | Phase::Holding { .. } | Phase::Probation { .. }
+    ) && model.phase().candidate() == Some(watch.version);
+    let probation = &policy.probation;
+    let harms = !watch.e_value.is_nan()
+        && (1.0 / probation.alpha <= watch.e_value || probation.error_rate_max < watch.error_rate);
+    let taken_back =
+        decided.events.iter().any(|event| matches!(event, Event::RollbackStarted { .. }));
+    if serves && harms && !taken_back {
+        return broken(Invariant::R2, format!("{} does harm and goes on", watch.version));
+    }
+    Ok(())
+}
+
 /// R9: every decision says which rules it obeyed, and why.
 pub(super) fn cites(decision: &Decision, rules: &Rules) -> Result<(), Broken> {
     if decision.policy != rules.hash() || decision.reasons.is_empty() {

@@ -1,6 +1,6 @@
 //! What disturbs: signals, people, clocks, crashes, other policies, answers out of nowhere.
 
-use afresh_core::event::RowCounts;
+use afresh_core::event::{RowCounts, Stage};
 use afresh_core::id::{DatasetId, Fence, RunId, VersionId};
 use afresh_core::input::{Input, Prepared, Trained, Watch};
 use afresh_core::invariant::{self, Broken, DatasetStatus};
@@ -159,11 +159,15 @@ impl World<'_> {
         let run = RunId(if self.chance.percent(50) { own + 1 } else { own - 1 });
         let stage = model.phase().stage();
         let candidate = match stage {
-            Some((afresh_core::event::Stage::Train { candidate, .. }, _))
-            | Some((afresh_core::event::Stage::Judge { candidate, .. }, _)) => *candidate,
+            Some((Stage::Train { candidate, .. }, _))
+            | Some((Stage::Judge { candidate, .. }, _)) => *candidate,
             _ => VersionId(1 + self.chance.below(9)),
         };
-        match self.chance.below(4) {
+        let judging = match stage {
+            Some((Stage::Judge { judgement, .. }, _)) => Some(*judgement),
+            _ => None,
+        };
+        match self.chance.below(5) {
             0 => {
                 let dataset = DatasetId("nowhere".to_owned());
                 Input::Prepared {
@@ -177,6 +181,12 @@ impl World<'_> {
                 let candidate = VersionId(candidate.0.saturating_sub(1));
                 let result = Ok(Trained { cpu_seconds: 1.0 });
                 Input::Trained { run: RunId(own), candidate, result }
+            }
+            3 if judging.is_some() => {
+                // The right candidate, but an earlier judgement of it.
+                let judgement = judging.unwrap_or(0).wrapping_sub(1);
+                let result = Box::new(Ok(self.evidence(true)));
+                Input::Judged { run: RunId(own), candidate, judgement, result }
             }
             _ => {
                 let fence = model.fence().0;

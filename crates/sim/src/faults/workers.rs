@@ -126,7 +126,7 @@ impl World<'_> {
         Prepared { dataset, rows: RowCounts { train: 800, stopping: 100, holdout: 100 } }
     }
 
-    fn evidence(&mut self, compared: bool) -> Evidence {
+    pub(super) fn evidence(&mut self, compared: bool) -> Evidence {
         let kind = match self.chance.below(100) {
             0..55 => Kind::Better,
             55..70 => Kind::Worse,

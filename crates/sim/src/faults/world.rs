@@ -297,6 +297,7 @@ impl<'a> World<'a> {
         let decided = site.model.decide(rules, clock, input);
         invariant::refused_changes_nothing(&decided)?;
         checks::refusal(input, &decided)?;
+        checks::harm(&site.model, rules.policy(), input, &decided)?;
         if let Some(decision) = &decided.decision {
             for reason in &decision.reasons {
                 *self.summary.codes.entry(reason.code).or_default() += 1;

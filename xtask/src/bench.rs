@@ -1,0 +1,20 @@
+//! Measurements; none of them is a test, because a timed test fails on a busy machine.
+
+use anyhow::{Result, bail};
+
+use crate::house;
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    match arguments {
+        [what] if what == "decide" => house::run_cargo(&[
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "afresh-core",
+            "--example",
+            "bench_decide",
+        ]),
+        other => bail!("`{}` cannot be measured: write `decide`", other.join(" ")),
+    }
+}
