@@ -33,7 +33,11 @@ use crate::moment;
 
 /// Keeps deployed machine-learning models fresh at the least cost.
 #[derive(Debug, Parser)]
-#[command(name = "afresh", version, propagate_version = true, after_help = "\
+#[command(
+    name = "afresh",
+    version,
+    propagate_version = true,
+    after_help = "\
 Getting started:
   afresh demo                     a year of flights through the whole loop
   afresh init data/orders.csv     a first afresh.toml, guessed from your data
@@ -41,7 +45,8 @@ Getting started:
   afresh retrain                  train, judge and ship a version now
   afresh run --every 1h           look regularly, and retrain when it pays
 
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration.")]
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -81,7 +81,9 @@ pub fn chain(error: &anyhow::Error) -> String {
     error
         .chain()
         .map(ToString::to_string)
-        .reduce(|text, cause| if text.ends_with(&cause) { text } else { format!("{text}: {cause}") })
+        .reduce(
+            |text, cause| if text.ends_with(&cause) { text } else { format!("{text}: {cause}") },
+        )
         .unwrap_or_default()
 }
 

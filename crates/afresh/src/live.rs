@@ -130,7 +130,8 @@ impl Live {
             Some(version) => self.store.version(name, version).await.with_context(failed)?,
             None => None,
         };
-        let dataset = run.and_then(|run| run.dataset).or(served.and_then(|version| version.dataset));
+        let dataset =
+            run.and_then(|run| run.dataset).or(served.and_then(|version| version.dataset));
         let Some(id) = dataset else { return Ok(None) };
         let datasets = Datasets::open(&self.config.state).with_context(failed)?;
         let manifest = datasets.load(name, &id).await;
@@ -148,7 +149,8 @@ pub async fn machine(
 ) -> Result<Machine<Arc<Sqlite>>, Fault> {
     let rules = models.iter().map(|model| (model.name.clone(), wiring::rules(model))).collect();
     let machine = Machine::open(Arc::clone(store), rules, config.fleet.clone()).await;
-    Ok(machine.with_context(|| format!("failed to read the state in {}", config.state.display()))?)
+    Ok(machine
+        .with_context(|| format!("failed to read the state in {}", config.state.display()))?)
 }
 
 /// Every model of a listing: those of the configuration, then those that only the store knows.

@@ -9,7 +9,8 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     let ms = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()).ok();
     let naive = || {
-        let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
+        let forms =
+            ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
         let moment = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
         let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
         moment.or_else(|| day().map(|day| day.and_time(NaiveTime::MIN)))

@@ -1,10 +1,10 @@
 //! What commands print: tables for people, JSON for scripts.
 
 pub mod explain;
-pub mod report;
 pub mod phase;
 pub mod progress;
 pub mod replay;
+pub mod report;
 
 use comfy_table::{Table, presets};
 

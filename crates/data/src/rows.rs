@@ -62,24 +62,43 @@ impl Rows {
     /// The rows at `positions`, in that order. Positions past the end are a caller's bug.
     #[must_use]
     pub fn select(&self, positions: &[usize]) -> Rows {
-        fn pick<T: Clone>(values: &[T], positions: &[usize]) -> Vec<T> {
-            positions.iter().map(|&at| values[at].clone()).collect()
+        // A stretch of neighbours is copied at once.
+        let stretch = match (positions.first(), positions.last()) {
+            (Some(first), Some(last))
+                if positions.windows(2).all(|pair| pair[0] + 1 == pair[1]) =>
+            {
+                Some(*first..*last + 1)
+            }
+            _ => None,
+        };
+        fn pick_from<T: Copy>(
+            stretch: Option<&std::ops::Range<usize>>,
+            values: &[T],
+            positions: &[usize],
+        ) -> Vec<T> {
+            match stretch {
+                Some(stretch) => values[stretch.clone()].to_vec(),
+                None => positions.iter().map(|&at| values[at]).collect(),
+            }
         }
+        let stretch = stretch.as_ref();
         Rows {
-            key: pick(&self.key, positions),
-            event_time: pick(&self.event_time, positions),
-            available_at: pick(&self.available_at, positions),
-            label: pick(&self.label, positions),
-            weight: pick(&self.weight, positions),
+            key: pick_from(stretch, &self.key, positions),
+            event_time: pick_from(stretch, &self.event_time, positions),
+            available_at: pick_from(stretch, &self.available_at, positions),
+            label: pick_from(stretch, &self.label, positions),
+            weight: pick_from(stretch, &self.weight, positions),
             columns: self
                 .columns
                 .iter()
                 .map(|column| Column {
                     name: column.name.clone(),
                     values: match &column.values {
-                        Values::Numeric(values) => Values::Numeric(pick(values, positions)),
+                        Values::Numeric(values) => {
+                            Values::Numeric(pick_from(stretch, values, positions))
+                        }
                         Values::Categorical { codes, names } => Values::Categorical {
-                            codes: pick(codes, positions),
+                            codes: pick_from(stretch, codes, positions),
                             names: names.clone(),
                         },
                     },

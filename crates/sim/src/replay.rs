@@ -41,6 +41,8 @@ pub struct Replay<S> {
     pub workshop: Workshop,
     /// Workers of the comparison that trains in every period; their state is kept apart.
     pub rival: Workshop,
+    /// Whether that comparison is made: it costs most of a replay.
+    pub compare: Compare,
     /// An empty store.
     pub store: S,
     /// The owner's rules.
@@ -51,6 +53,15 @@ pub struct Replay<S> {
     pub warm_up: Duration,
     /// Rounds of every training of the rival.
     pub rival_rounds: usize,
+}
+
+/// What the managed arm is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// Never and always.
+    Both,
+    /// Never alone.
+    Never,
 }
 
 /// Where a replay stands.
@@ -163,7 +174,10 @@ pub async fn run<S: Store>(
     let rival = Arc::new(replay.rival);
     let always = tokio::spawn(always::train(
         Arc::clone(&rival),
-        periods.iter().skip(1).map(|period| period.from).collect(),
+        match replay.compare {
+            Compare::Both => periods.iter().skip(1).map(|period| period.from).collect(),
+            Compare::Never => Vec::new(),
+        },
         replay.rival_rounds,
     ));
     let rules = vec![(model.clone(), replay.rules)];
@@ -185,6 +199,7 @@ pub async fn run<S: Store>(
         done: 0,
         of: periods.len(),
         last_decision: String::new(),
+        compared: replay.compare == Compare::Both,
         progress,
     };
     drive.first_version().await?;
@@ -214,6 +229,8 @@ struct Drive<S, P> {
     done: usize,
     of: usize,
     last_decision: String,
+    /// Whether the arm that trains in every period is shown.
+    compared: bool,
     progress: P,
 }
 

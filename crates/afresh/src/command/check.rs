@@ -143,12 +143,7 @@ async fn read(config: &Config, model: &ModelConfig) -> Result<Read, Error> {
 }
 
 /// What the numbers of the configuration make of the data's span.
-fn worth_a_look(
-    config: &Config,
-    model: &ModelConfig,
-    span: Span,
-    now: Timestamp,
-) -> Vec<String> {
+fn worth_a_look(config: &Config, model: &ModelConfig, span: Span, now: Timestamp) -> Vec<String> {
     let mut warnings = Vec::new();
     let length = span.last.since(span.first);
     if length < config.replay.period {
@@ -274,7 +269,8 @@ mod tests {
 
     #[test]
     fn keys_are_found_in_their_own_section() {
-        let text = "[model.a.data]\ntime = \"x\"\n[model.b.data]\n  time = \"y\"  # when\nlabel=\"z\"\n";
+        let text =
+            "[model.a.data]\ntime = \"x\"\n[model.b.data]\n  time = \"y\"  # when\nlabel=\"z\"\n";
         let found = |model, key| place(text, model, key).map(|at| &text[at]);
         assert_eq!(found("a", "time"), Some("\"x\""));
         assert_eq!(found("b", "time"), Some("\"y\""));

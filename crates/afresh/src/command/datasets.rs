@@ -73,7 +73,9 @@ impl Arguments {
         let (config, store) = Live::look(context).await?;
         match self.verify {
             Some(Command::Verify(verify)) => verify.run(context, &config, store.as_deref()).await,
-            None => list(context, &config, store.as_deref(), self.model.as_deref(), self.paging).await,
+            None => {
+                list(context, &config, store.as_deref(), self.model.as_deref(), self.paging).await
+            }
         }
     }
 }
@@ -177,7 +179,9 @@ impl Verify {
                         let versions = in_words(&versions);
                         let (why, between) = match &gone {
                             Some(tombstone) => (tombstone.reason.clone(), ": "),
-                            None => (problems.join("; "), if problems.is_empty() { "" } else { ": " }),
+                            None => {
+                                (problems.join("; "), if problems.is_empty() { "" } else { ": " })
+                            }
                         };
                         output::line(format_args!("{name} {id}{versions} {state}{between}{why}"));
                     }
@@ -214,7 +218,8 @@ impl Verify {
         let mut page = Page { before: None, limit: PAGE };
         loop {
             let versions = store.versions(name, page).await;
-            let versions = versions.with_context(|| format!("failed to list versions of {name}"))?;
+            let versions =
+                versions.with_context(|| format!("failed to list versions of {name}"))?;
             let Some(last) = versions.last() else { break };
             page.before = Some(last.version.0);
             for version in versions {

@@ -27,7 +27,8 @@ impl Arguments {
         let Seen { name, version, period, sight } = &seen;
         let Some(decay) = &sight.decay else {
             let help = "a version is measured once labels become available after its training";
-            let message = format!("no label has become available since {version} of {name} was trained");
+            let message =
+                format!("no label has become available since {version} of {name} was trained");
             return Err(Fault::helped(message, help));
         };
         let (test, baseline) = (&decay.sequential, &decay.baseline);
@@ -50,7 +51,11 @@ impl Arguments {
         output::line(format_args!(
             "Its loss was {:.4} on the {} rows that judged it, and is {:.4} on the newest of {} \
              rows since ({:+.1} %); {}.",
-            baseline.loss.mean, baseline.loss.rows, test.recent_mean, test.rows, test.excess_percent,
+            baseline.loss.mean,
+            baseline.loss.rows,
+            test.recent_mean,
+            test.rows,
+            test.excess_percent,
             e_value(test.e_value),
         ));
         if let (Some(was), Some(is)) = (baseline.metric, decay.current) {

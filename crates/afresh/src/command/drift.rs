@@ -86,8 +86,7 @@ impl Arguments {
             value["columns"] = rows.collect();
             value["model"] = json!(name);
             value["version"] = json!(version.to_string());
-            value["period"] =
-                json!({"from": period.from.to_string(), "to": period.to.to_string()});
+            value["period"] = json!({"from": period.from.to_string(), "to": period.to.to_string()});
             output::json(&value);
             return Ok(());
         }
@@ -111,7 +110,11 @@ impl Arguments {
                 number(strength),
                 number(column.psi),
                 number(column.jensen_shannon),
-                format!("{:.1} → {:.1} %", column.missing.reference * 100.0, column.missing.current * 100.0),
+                format!(
+                    "{:.1} → {:.1} %",
+                    column.missing.reference * 100.0,
+                    column.missing.current * 100.0
+                ),
                 format!("{:.1} %", column.out_of_range.max(0.0) * 100.0),
             ]);
         }

@@ -104,8 +104,10 @@ impl Arguments {
             let machine = live::machine(&live.config, &live.store, &[model]).await?;
             let Some(known) = machine.model(name) else { continue };
             let serving = pointer.serving(name).await;
-            let serving = serving.with_context(|| format!("failed to see what serves of {name}"))?;
-            let serves = serving.map(|serving| [serving.version, serving.canary.map(|c| c.version)]);
+            let serving =
+                serving.with_context(|| format!("failed to see what serves of {name}"))?;
+            let serves =
+                serving.map(|serving| [serving.version, serving.canary.map(|c| c.version)]);
             let serves = serves.into_iter().flatten().flatten().collect::<BTreeSet<_>>();
             let run = known.phase().run().map(|run| run.id);
             let versions = all_versions(live, name).await?;
@@ -158,8 +160,8 @@ async fn all_versions(live: &Live, name: &ModelName) -> Result<Vec<VersionRecord
 /// Tombstones first: a dataset that is gone must say so at any moment.
 async fn carry_out(live: &Live, plan: &Plan) -> Result<(), Fault> {
     let state = &live.config.state;
-    let datasets = Datasets::open(state)
-        .with_context(|| format!("failed to open {}", state.display()))?;
+    let datasets =
+        Datasets::open(state).with_context(|| format!("failed to open {}", state.display()))?;
     let reason = "its versions were removed by `afresh gc`".to_owned();
     let tombstone = Tombstone { reason, at: live.clock.now() };
     for (name, id) in &plan.datasets {

@@ -43,7 +43,8 @@ pub struct Arguments {
 impl Arguments {
     pub async fn run(self, context: &Context) -> Result<(), Fault> {
         let print = self.output == Path::new("-");
-        let output = if self.output.is_dir() { self.output.join(Config::FILE) } else { self.output };
+        let output =
+            if self.output.is_dir() { self.output.join(Config::FILE) } else { self.output };
         if !print && output.exists() && !self.force {
             return Err(Fault::helped(
                 format!("`{}` is there already", output.display()),
@@ -159,14 +160,14 @@ fn column(name: &str, kind: Kind) -> Column {
 fn facts(feature: &schema::Feature, values: &Values) -> Column {
     let name = &feature.name;
     match (feature.kind, values) {
-        (schema::Kind::Boolean, _) => Column {
-            values: vec!["false".into(), "true".into()],
-            ..column(name, Kind::Boolean)
-        },
+        (schema::Kind::Boolean, _) => {
+            Column { values: vec!["false".into(), "true".into()], ..column(name, Kind::Boolean) }
+        }
         (_, Values::Categorical { codes, names }) => {
             let mut used = vec![false; names.len()];
             for code in codes.iter().filter(|code| **code != MISSING) {
-                if let Some(used) = usize::try_from(*code).ok().and_then(|code| used.get_mut(code)) {
+                if let Some(used) = usize::try_from(*code).ok().and_then(|code| used.get_mut(code))
+                {
                     *used = true;
                 }
             }

@@ -109,7 +109,8 @@ impl Choice {
         let refused = decision.filter(|decision| decision.action == Act::Refuse);
         if let Some(decision) = refused {
             let why = decision.reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let help = "`afresh versions` lists them; --force of `afresh promote` overrides the gate";
+            let help =
+                "`afresh versions` lists them; --force of `afresh promote` overrides the gate";
             return Err(Fault::helped(why.join("; "), help));
         }
         let show = Show::new(context.progress);
@@ -146,7 +147,9 @@ async fn before(live: &Live, driver: &Drive, model: &ModelConfig) -> Result<Vers
     let serves = match state.phase() {
         Phase::Idle { .. } | Phase::Overriding { .. } => state.champion(),
         // A candidate that serves gives way to the champion.
-        Phase::Deploying { run, .. } | Phase::Holding { run, .. } | Phase::Probation { run, .. } => {
+        Phase::Deploying { run, .. }
+        | Phase::Holding { run, .. }
+        | Phase::Probation { run, .. } => {
             return state.champion().ok_or_else(|| {
                 nothing(&format!("`afresh cancel {}` takes it back; nothing serves then", run.id))
             });
@@ -162,16 +165,14 @@ async fn before(live: &Live, driver: &Drive, model: &ModelConfig) -> Result<Vers
     let mut page = Page::default();
     loop {
         let servings = live.store.servings(name, page).await;
-        let servings =
-            servings.with_context(|| format!("failed to list what served of {name}"))?;
+        let servings = servings.with_context(|| format!("failed to list what served of {name}"))?;
         let Some(last) = servings.last() else {
             return Err(nothing("name one with --to: `afresh versions` lists them"));
         };
         page.before = Some(last.fence.0);
         let earlier = servings.iter().filter_map(|serving| serving.version);
-        let mut usable = earlier.filter(|version| {
-            Some(*version) != serves && state.has_passed(*version)
-        });
+        let mut usable =
+            earlier.filter(|version| Some(*version) != serves && state.has_passed(*version));
         if let Some(version) = usable.next() {
             return Ok(version);
         }

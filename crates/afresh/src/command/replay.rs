@@ -9,7 +9,7 @@ use afresh_config::Config;
 use afresh_config::config::ModelConfig;
 use afresh_core::time::Timestamp;
 use afresh_engine::feed::Feed;
-use afresh_sim::replay::{Progress, Replay, run};
+use afresh_sim::replay::{Compare, Progress, Replay, run};
 use afresh_store::sqlite::Sqlite;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Where to write the report.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     report: PathBuf,
+    /// Leave out the comparison that trains in every period: it costs most of a replay.
+    #[arg(long)]
+    no_always: bool,
 }
 
 /// `afresh replay` on `examples/flights`: flights leaving New York in 2013.
@@ -49,7 +52,8 @@ impl Demo {
         let path = demo_path().ok_or_else(|| {
             Fault::Usage(format!("`{DEMO}` is not here: run the demo in the project's folder"))
         })?;
-        let arguments = Arguments { path: Some(path), model: None, report: self.report };
+        let arguments =
+            Arguments { path: Some(path), model: None, report: self.report, no_always: false };
         arguments.run(context).await
     }
 }
@@ -66,7 +70,8 @@ impl Arguments {
         let config = wiring::config(&path)?;
         let model = wiring::model(&config, self.model.as_deref())?;
         let state = config.state.join("replay").join(model.name.as_str());
-        let replay = prepare(&config, model, &state).await?;
+        let compare = if self.no_always { Compare::Never } else { Compare::Both };
+        let replay = prepare(&config, model, &state, compare).await?;
         let bar = Bar::new(context.json);
         let outcome = run(replay, |progress| bar.show(&progress)).await;
         bar.finish();
@@ -89,6 +94,7 @@ async fn prepare(
     config: &Config,
     model: &ModelConfig,
     state: &Path,
+    compare: Compare,
 ) -> Result<Replay<Sqlite>, Fault> {
     if state.exists() {
         fs::remove_dir_all(state)
@@ -102,10 +108,12 @@ async fn prepare(
     let settings = wiring::settings(config, model, state);
     let rival = wiring::settings(config, model, &state.join("always"));
     let store = Sqlite::open(&state.join("state.db")).await;
-    let store = store.with_context(|| format!("failed to open the store in {}", state.display()))?;
+    let store =
+        store.with_context(|| format!("failed to open the store in {}", state.display()))?;
     Ok(Replay {
         workshop: wiring::workshop(settings, feed.clone())?,
         rival: wiring::workshop(rival, feed)?,
+        compare,
         store,
         rules: wiring::rules(model),
         limits: config.fleet.clone(),
@@ -131,9 +139,9 @@ impl Bar {
         if json || !terminal {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(style) = ProgressStyle::with_template(
-            "{prefix} {bar:30} {pos}/{len}  {elapsed}  {wide_msg}",
-        ) {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {elapsed}  {wide_msg}")
+        {
             bar.set_style(style);
         }
         Bar { bar, plain: !json && !terminal, last: Mutex::new(0) }

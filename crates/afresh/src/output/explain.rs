@@ -105,14 +105,19 @@ pub fn judgement(judgement: &Judgement) -> String {
             CheckResult::Passed => "passed",
             CheckResult::Failed => "failed",
         };
-        let detail = if check.detail.is_empty() { String::new() } else { format!(" ({})", check.detail) };
+        let detail =
+            if check.detail.is_empty() { String::new() } else { format!(" ({})", check.detail) };
         lines.push(format!("  {}: {word}{detail}", check.name));
     }
     let Some(evidence) = &judgement.evidence else {
         lines.push("There was no champion to compare with.".to_owned());
         return lines.join("\n");
     };
-    lines.push(format!("  {}, {}", difference(&evidence.primary), method(&evidence.primary.method)));
+    lines.push(format!(
+        "  {}, {}",
+        difference(&evidence.primary),
+        method(&evidence.primary.method)
+    ));
     lines.extend(evidence.others.iter().map(|other| format!("  {}", difference(other))));
     for unmeasured in &evidence.unmeasured {
         lines.push(format!("  {}: {}", unmeasured.metric.name(), unmeasured.reason));

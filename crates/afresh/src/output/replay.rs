@@ -22,9 +22,8 @@ pub fn print(outcome: &Outcome, report: &Path) {
     ));
     line("");
     let mean = format!("mean {metric}");
-    let mut rows = table(&[
-        "", &mean, "log loss", "retrains", "rejected", "rolled back", "training CPU s",
-    ]);
+    let mut rows =
+        table(&["", &mean, "log loss", "retrains", "rejected", "rolled back", "training CPU s"]);
     for (name, arm) in arms(outcome) {
         rows.add_row([
             name.to_owned(),
@@ -67,7 +66,6 @@ pub fn print(outcome: &Outcome, report: &Path) {
 /// `{model, metric, periods, managed, never, always, decisions, report}`; more keys may come.
 pub fn json(outcome: &Outcome, report: &Path) -> Value {
     let window = outcome.window();
-    let [managed, never, always] = arms(outcome).map(|(_, arm)| arm_json(arm));
     json!({
         "model": outcome.model.as_str(),
         "metric": outcome.metric.name(),
@@ -84,9 +82,9 @@ pub fn json(outcome: &Outcome, report: &Path) -> Value {
             "always": period.always,
             "drift": period.sight.as_ref().and_then(|sight| sight.observation.drift),
         })).collect::<Vec<_>>(),
-        "managed": managed,
-        "never": never,
-        "always": always,
+        "managed": arm_json(&outcome.managed),
+        "never": arm_json(&outcome.never),
+        "always": outcome.always.as_ref().map(arm_json),
         "runs": outcome.runs.iter().map(run_json).collect::<Vec<_>>(),
         "decisions": outcome.decisions.iter().map(decision_json).collect::<Vec<_>>(),
         "report": report.display().to_string(),
@@ -142,8 +140,9 @@ pub fn decision_json(row: &DecisionRow) -> Value {
     })
 }
 
-fn arms(outcome: &Outcome) -> [(&'static str, &Arm); 3] {
-    [("managed", &outcome.managed), ("never", &outcome.never), ("always", &outcome.always)]
+fn arms(outcome: &Outcome) -> impl Iterator<Item = (&'static str, &Arm)> {
+    let always = outcome.always.as_ref().map(|arm| ("always", arm));
+    [("managed", &outcome.managed), ("never", &outcome.never)].into_iter().chain(always)
 }
 
 fn arm_json(arm: &Arm) -> Value {

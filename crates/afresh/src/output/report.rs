@@ -39,14 +39,15 @@ pub fn of(outcome: &Outcome, config: &Config, model: &ModelConfig, path: &Path) 
             .collect(),
         marks: outcome.runs.iter().flat_map(|run| marks(run, outcome)).collect(),
         drift_columns: drift_columns(outcome),
-        drift_threshold: outcome.periods.iter().find_map(|period| {
-            Some(period.sight.as_ref()?.drift.as_ref()?.threshold)
-        }),
-        arms: vec![
-            arm("managed", &outcome.managed),
-            arm("never", &outcome.never),
-            arm("always", &outcome.always),
-        ],
+        drift_threshold: outcome
+            .periods
+            .iter()
+            .find_map(|period| Some(period.sight.as_ref()?.drift.as_ref()?.threshold)),
+        arms: [("managed", Some(&outcome.managed)), ("never", Some(&outcome.never))]
+            .into_iter()
+            .chain([("always", outcome.always.as_ref())])
+            .filter_map(|(name, figures)| Some(arm(name, figures?)))
+            .collect(),
         cost: outcome
             .periods
             .iter()
@@ -109,9 +110,10 @@ fn marks(run: &RunRecord, outcome: &Outcome) -> Vec<drawn::Mark> {
     };
     let version = run.candidate.map_or_else(|| run.run.id.to_string(), |of| of.to_string());
     // A promotion is drawn where the candidate began to serve; a rollback where it ended.
-    let served = outcome.servings.iter().find(|serving| {
-        serving.run == Some(run.run.id) && serving.version == run.candidate
-    });
+    let served = outcome
+        .servings
+        .iter()
+        .find(|serving| serving.run == Some(run.run.id) && serving.version == run.candidate);
     let at = match kind {
         drawn::MarkKind::Promoted => served.map(|serving| serving.from),
         _ => run.ended_at,

@@ -20,8 +20,8 @@ pub struct Outcome {
     pub managed: Arm,
     /// The first version, for ever.
     pub never: Arm,
-    /// A new version in every period.
-    pub always: Arm,
+    /// A new version in every period; `None` where it was not asked for.
+    pub always: Option<Arm>,
     /// Oldest first.
     pub runs: Vec<RunRecord>,
     /// Newest first.

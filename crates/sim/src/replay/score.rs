@@ -63,8 +63,9 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
         for (number, (window, seen)) in periods.iter().zip(&self.seen).enumerate() {
             if number > 0 {
                 // Where nothing could be trained, the version before goes on.
-                current = rivals[number - 1].or(current);
-                always_cpu_seconds += rivals[number - 1].map_or(0.0, |trained| trained.cpu_seconds);
+                let trained = rivals.get(number - 1).copied().flatten();
+                current = trained.or(current);
+                always_cpu_seconds += trained.map_or(0.0, |trained| trained.cpu_seconds);
             }
             let range = self.rows.range(*window);
             let labelled =
@@ -75,7 +76,7 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             let ours = self.answers(&self.workshop, &labelled, by_managed).map_err(stopped)?;
             let kept = self.answers(&self.workshop, &labelled, |_| first).map_err(stopped)?;
             let rivals = match current {
-                None => self.answers(&self.workshop, &labelled, |_| first),
+                None => self.answers(&self.workshop, &labelled, |_at| first),
                 Some(trained) => self.answers(rival, &labelled, |_| Some(trained.version)),
             };
             let rivals = rivals.map_err(stopped)?;
@@ -89,8 +90,9 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
                 champion: seen.champion,
                 managed: managed.add(settings.metric, task, &ours),
                 never: never.add(settings.metric, task, &kept),
-                always: always.add(settings.metric, task, &rivals),
-                managed_cpu_seconds: runs.iter().filter(cpu).map(|run| run.cpu_seconds).sum(),
+                always: always.add(settings.metric, task, &rivals).filter(|_| self.compared),
+                managed_cpu_seconds: 0.0
+                    + runs.iter().filter(cpu).map(|run| run.cpu_seconds).sum::<f64>(),
                 always_cpu_seconds,
                 sight: seen.sight.clone(),
             });
@@ -99,11 +101,12 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
         let retrainings =
             || runs.iter().filter(|run| Some(run.run.id) != first_run && run.judged.is_some());
         let ended = |outcome| retrainings().filter(|run| run.outcome == Some(outcome)).count();
-        let cpu_seconds = runs
-            .iter()
-            .filter(|run| Some(run.run.id) != first_run)
-            .map(|run| run.cpu_seconds)
-            .sum();
+        let cpu_seconds = 0.0
+            + runs
+                .iter()
+                .filter(|run| Some(run.run.id) != first_run)
+                .map(|run| run.cpu_seconds)
+                .sum::<f64>();
         let trained = rivals.iter().flatten().count();
         let metric = settings.metric;
         Ok(Outcome {
@@ -117,7 +120,7 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
                 cpu_seconds,
             ),
             never: never.arm(task, 0, 0, 0, 0.0),
-            always: always.arm(task, trained, 0, 0, always_cpu_seconds),
+            always: self.compared.then(|| always.arm(task, trained, 0, 0, always_cpu_seconds)),
             periods: scored,
             versions,
             servings,
@@ -135,22 +138,33 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
         by: impl Fn(&usize) -> Option<VersionId>,
     ) -> Result<Answers, afresh_engine::workshop::Error> {
         let width = self.workshop.feed().schema().outputs();
+        // Places in `rows`, by the version that answers there.
         let mut groups = BTreeMap::<VersionId, Vec<usize>>::new();
-        for at in rows {
+        for (place, at) in rows.iter().enumerate() {
             if let Some(version) = by(at) {
-                groups.entry(version).or_default().push(*at);
+                groups.entry(version).or_default().push(place);
             }
         }
-        let mut answered = Vec::with_capacity(rows.len());
-        for (version, positions) in groups {
-            let predictions = workshop.predict(version, &self.rows, &positions)?;
-            let rows = predictions.chunks_exact(width).map(<[f64]>::to_vec);
-            answered.extend(positions.into_iter().zip(rows));
+        let mut predictions = vec![f64::NAN; rows.len() * width];
+        for (version, places) in groups {
+            let positions = places.iter().map(|place| rows[*place]).collect::<Vec<_>>();
+            let answers = workshop.predict(version, &self.rows, &positions)?;
+            for (place, answer) in places.into_iter().zip(answers.chunks_exact(width)) {
+                predictions[place * width..(place + 1) * width].copy_from_slice(answer);
+            }
         }
-        answered.sort_by_key(|(at, _)| *at);
+        let answered = |place: &usize| !predictions[place * width].is_nan();
+        let places = (0..rows.len()).filter(answered).collect::<Vec<_>>();
+        if places.len() == rows.len() {
+            let labels = rows.iter().map(|at| self.rows.label[*at]).collect();
+            return Ok(Answers { labels, predictions });
+        }
         Ok(Answers {
-            labels: answered.iter().map(|(at, _)| self.rows.label[*at]).collect(),
-            predictions: answered.into_iter().flat_map(|(_, row)| row).collect(),
+            labels: places.iter().map(|place| self.rows.label[rows[*place]]).collect(),
+            predictions: places
+                .iter()
+                .flat_map(|place| predictions[place * width..(place + 1) * width].to_vec())
+                .collect(),
         })
     }
 }
