@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod examples;
 mod house;
 mod mutants;
 mod services_test;
@@ -35,6 +36,18 @@ const TASKS: &[Task] = &[
         run: mutants::run,
     },
     Task { name: "bench", arguments: "decide", what: "measures", run: bench::run },
+    Task {
+        name: "flights",
+        arguments: "",
+        what: "replays the demonstration and checks what it promises",
+        run: examples::flights,
+    },
+    Task {
+        name: "hotel",
+        arguments: "--data PATH",
+        what: "replays the example with late labels; its data is not in the repository",
+        run: examples::hotel,
+    },
     Task {
         name: "services-test",
         arguments: "",

@@ -118,6 +118,16 @@ pub enum Verdict {
     Inconclusive,
 }
 
+impl Evidence {
+    /// Whether every number is finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let compared = self.comparison.iter();
+        let bounds = compared.flat_map(|of| [of.champion, of.difference, of.lower, of.upper]);
+        bounds.chain(self.candidate).chain(self.negative_flips).all(f64::is_finite)
+    }
+}
+
 impl Rule {
     /// Not worse by more than 0.005, with 95 % confidence.
     #[must_use]

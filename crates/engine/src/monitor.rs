@@ -5,25 +5,21 @@ mod decay;
 mod drift;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use afresh_core::id::VersionId;
 use afresh_core::input::Watch;
 use afresh_core::signal::{Decay, Priority, Signal};
-use afresh_core::time::{Duration, Timestamp, Window};
-use afresh_data::rows::{Column, Rows};
+use afresh_core::time::{Timestamp, Window};
 use afresh_data::spec::Columns;
-use afresh_data::split::{self, Part};
-use afresh_ml::decay::sequential::{self, Sequential, SequentialDecay};
-use afresh_ml::decay::{self, Direction, ttest};
-use afresh_ml::drift::{self, Drift, Reference};
+use afresh_ml::drift::{Drift, Reference};
 use afresh_ml::metrics::loss::row_losses;
-use afresh_ml::metrics::{Metric, Task};
-use afresh_policy::observation::{Loss, Observation};
+use afresh_policy::observation::Observation;
+
+pub use decay::DecayReport;
 
 use crate::port::Store;
-use crate::workshop::{Baseline, Dataset, Error, Workshop, task};
-
+use crate::workshop::{Dataset, Error, Workshop, task};
 
 /// Remembers what was prepared for a version; nothing that a restart could lose.
 #[derive(Debug, Default)]

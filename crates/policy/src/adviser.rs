@@ -158,9 +158,7 @@ impl Adviser {
                 let words = format!("loss {:.4}, baseline {:.4}", loss.mean, loss.baseline);
                 (of(due), Priority::DEFAULT, vec![rhythm, words])
             }
-            (Kind::Periodic | Kind::PeriodicDecay, _) => {
-                (of(due), Priority::DEFAULT, vec![rhythm])
-            }
+            (Kind::Periodic | Kind::PeriodicDecay, _) => (of(due), Priority::DEFAULT, vec![rhythm]),
         }
     }
 
@@ -235,8 +233,7 @@ mod tests {
 
     #[test]
     fn too_few_rows_keep_the_champion_and_say_so() {
-        let settings =
-            Settings { kind: Kind::Always, rows_min: 2_001, ..Settings::recommended() };
+        let settings = Settings { kind: Kind::Always, rows_min: 2_001, ..Settings::recommended() };
         let mut adviser = Adviser::new(settings);
         adviser.observe(&observation(1, 1, false));
         let advice = adviser.advise();

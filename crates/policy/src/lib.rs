@@ -4,6 +4,6 @@
 //! limits such as cooldown and blackout (those belong to the core). A policy's state is a fold of
 //! its observations, so live, replay and backtest give the same advice for the same history.
 
+pub mod adviser;
 pub mod observation;
 pub mod settings;
-pub mod adviser;

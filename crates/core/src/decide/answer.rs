@@ -87,6 +87,12 @@ impl Turn<'_> {
             Err(failure) => return self.failed(&run, attempt, failure),
             Ok(evidence) => evidence,
         };
+        if !evidence.is_finite() {
+            // A fact that no store could keep is no fact.
+            let message = format!("the evidence on {candidate} holds a number that is not finite");
+            let failure = Failure { kind: FailureKind::Permanent, message, cpu_seconds: 0.0 };
+            return self.failed(&run, attempt, &failure);
+        }
         let (mut verdict, mut reasons) = self.policy.gate.judge(evidence);
         if self.model.champion.is_some() && evidence.comparison.is_none() {
             // Without a champion the gate asks less; nobody gets there by leaving it out.

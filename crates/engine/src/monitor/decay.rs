@@ -163,7 +163,12 @@ impl Followed {
     }
 
     /// Takes rows in order of availability and gives the champion's predictions for them.
-    fn take(&mut self, workshop: &Workshop, rows: &Rows, positions: &[usize]) -> Result<Scored, Error> {
+    fn take(
+        &mut self,
+        workshop: &Workshop,
+        rows: &Rows,
+        positions: &[usize],
+    ) -> Result<Scored, Error> {
         self.available += count(positions.len());
         let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
         let predictions = workshop.predict(self.version, rows, positions)?;
@@ -233,8 +238,9 @@ fn buckets(
     let mut values = Vec::new();
     let mut from = 0;
     while from < labels.len() {
-        let bucket =
-            |at: usize| rows.available_at[newest[at]].map(|when| when.since(period.from).0 / step.0);
+        let bucket = |at: usize| {
+            rows.available_at[newest[at]].map(|when| when.since(period.from).0 / step.0)
+        };
         let mut to = from + 1;
         while to < labels.len() && bucket(to) == bucket(from) {
             to += 1;

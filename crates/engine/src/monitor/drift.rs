@@ -100,4 +100,3 @@ fn view(column: &Column, range: std::ops::Range<usize>) -> drift::Values<'_> {
         }
     }
 }
-
