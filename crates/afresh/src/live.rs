@@ -7,7 +7,7 @@ use std::sync::Arc;
 use afresh_config::Config;
 use afresh_config::config::ModelConfig;
 use afresh_core::id::ModelName;
-use afresh_core::time::Timestamp;
+use afresh_core::time::{Duration, Timestamp};
 use afresh_data::dataset::Datasets;
 use afresh_data::schema::Schema;
 use afresh_engine::clock::Clock;
@@ -26,6 +26,9 @@ use crate::wiring;
 
 /// Name of the store in the state directory.
 const STORE_FILE: &str = "state.db";
+
+/// Facts may be this much later than `--now`: other commands of the same moment took their time.
+const LAG_MAX: Duration = Duration::hours(1);
 
 /// What drives live state from the command line.
 pub type Drive = Driver<Sqlite, Pointer>;
@@ -179,7 +182,7 @@ pub const NEWEST: Page = Page { before: None, limit: 1 };
 
 /// Time never runs backwards: what is on record would come after what is asked for now.
 fn not_before(machine: &Machine<Arc<Sqlite>>, now: Timestamp) -> Result<(), Fault> {
-    let later = machine.models().find(|model| now < model.last());
+    let later = machine.models().find(|model| now.after(LAG_MAX) < model.last());
     later.map_or(Ok(()), |model| {
         let (name, last) = (model.name(), model.last());
         Err(Fault::Usage(format!(

@@ -199,7 +199,7 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
         let mut work =
             Work { tasks: JoinSet::new(), in_flight: BTreeMap::new(), done: BTreeMap::new() };
         loop {
-            self.deploy(clock, listener, &mut work.done).await?;
+            self.deploy_counting(clock, listener, &mut work.done).await?;
             if turn.is_none() && self.owes_work() {
                 turn = Some(self.take_turn(listener).await?);
                 self.machine.catch_up().await?;
@@ -261,7 +261,11 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
     }
 
     /// Makes every deployment that is owed. Needs no turn: the serving side refuses lower fences.
-    async fn deploy(
+    pub async fn deploy(&mut self, clock: &Clock, listener: &Listener) -> Result<(), Error> {
+        self.deploy_counting(clock, listener, &mut BTreeMap::new()).await
+    }
+
+    async fn deploy_counting(
         &mut self,
         clock: &Clock,
         listener: &Listener,

@@ -2,7 +2,7 @@
 
 use afresh_core::decision::Decision;
 use afresh_core::event::Outcome;
-use afresh_core::id::{ModelName, RunId};
+use afresh_core::id::{ModelName, RunId, VersionId};
 use afresh_core::input::Input;
 use afresh_core::model::Phase;
 use afresh_core::signal::Signal;
@@ -58,6 +58,8 @@ pub enum Error {
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
     state: State,
+    /// The end of the newest period that it saw, and what served then.
+    seen: (Timestamp, VersionId),
     /// The newest run whose end the policy knows of.
     ended: Option<RunId>,
 }
@@ -75,7 +77,7 @@ pub fn newest_period(span: Span, step: Duration, now: Timestamp) -> Option<Windo
 pub async fn sight<S: Store>(
     workshop: &Workshop,
     store: &S,
-    champion: afresh_core::id::VersionId,
+    champion: VersionId,
     now: Timestamp,
 ) -> Result<Option<(Window, Sight)>, Error> {
     let Some(period) = period(workshop, now).await? else { return Ok(None) };
@@ -118,7 +120,7 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
                     let signals = sight.signals.iter().cloned();
                     inputs.extend(signals.map(Input::Signal));
                     let advice = self.advise(model, &workshop, sight).await?;
-                    inputs.push(Input::Signal(advice));
+                    inputs.extend(advice.map(Input::Signal));
                 }
             }
         }
@@ -130,25 +132,31 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
         Ok(Look { period, sight, decisions })
     }
 
-    /// Lets the policy see a period and remembers what it made of it.
+    /// Lets the policy see a period and remembers what it made of it. No advice where the newest
+    /// period was seen before and speaks of a version that has been replaced since.
     async fn advise(
         &self,
         model: &ModelName,
         workshop: &Workshop,
         sight: &Sight,
-    ) -> Result<Signal, Error> {
+    ) -> Result<Option<Signal>, Error> {
         let store = self.machine().store();
         let broken = |why| Error::Adviser { model: model.clone(), why };
         let settings = workshop.settings().advice.clone();
+        let observation = &sight.observation;
+        let mut seen = (observation.at, observation.champion);
         let (mut adviser, known) = match store.document(model, ADVISER).await? {
             Some(body) => {
                 let was = serde_json::from_str::<Remembered>(&body)
                     .map_err(|error| broken(error.to_string()))?;
+                if observation.at <= was.seen.0 {
+                    seen = was.seen;
+                }
                 (Adviser::resume(settings, was.state).map_err(broken)?, was.ended)
             }
             None => (Adviser::new(settings), None),
         };
-        adviser.observe(&sight.observation);
+        adviser.observe(observation);
         let newest = store.runs(Some(model), Page { limit: 2, ..Page::default() }).await?;
         let ended = newest.iter().map(|row| &row.record).find(|run| run.outcome.is_some());
         let ended_id = ended.map(|run| run.run.id);
@@ -156,10 +164,10 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
         if ended_id != known && !ended.and_then(|run| run.outcome).is_some_and(Outcome::promotes) {
             adviser.run_ended();
         }
-        let remembered = Remembered { state: adviser.state().clone(), ended: ended_id };
+        let remembered = Remembered { state: adviser.state().clone(), seen, ended: ended_id };
         let body = serde_json::to_string(&remembered).map_err(|error| broken(error.to_string()))?;
         store.put_document(model, ADVISER, &body).await?;
-        Ok(Signal::Advice(adviser.advise()))
+        Ok((seen.1 == observation.champion).then(|| Signal::Advice(adviser.advise())))
     }
 }
 

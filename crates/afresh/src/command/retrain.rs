@@ -72,13 +72,18 @@ impl Arguments {
         let listener = show.listener();
         let worked = async {
             let interrupted = interrupted(&driver, name, live.clock.now());
-            driver.tick(&live.clock, &listener).await?;
+            // What is owed comes before what is due: a deployment that was interrupted is made.
+            driver.deploy(&live.clock, &listener).await?;
             if interrupted.is_some() && driver.try_turn()?.is_some() {
                 driver.settle(&live.clock, &listener).await?;
                 return Ok((interrupted, None));
             }
+            driver.tick(&live.clock, &listener).await?;
             let decision = driver.send(name, &live.clock, &input).await?;
-            driver.settle(&live.clock, &listener).await?;
+            // A refused request is no reason to wait for whoever works on this state.
+            if decision.as_ref().is_some_and(|decision| started(decision).is_some()) {
+                driver.settle(&live.clock, &listener).await?;
+            }
             Ok::<_, afresh_engine::driver::Error>((interrupted, decision))
         };
         let worked = Box::pin(worked).await;

@@ -88,6 +88,8 @@ async fn rounds(
     failures: &mut Vec<(ModelName, String)>,
 ) -> Result<Vec<(ModelName, Vec<Decision>)>, Fault> {
     let work = "failed to do what is owed";
+    // What is owed comes before what is due: a deployment that was interrupted is made.
+    driver.deploy(&live.clock, listener).await.context(work)?;
     driver.tick(&live.clock, listener).await.context(work)?;
     driver.settle(&live.clock, listener).await.context(work)?;
     let mut rows = Vec::new();

@@ -22,8 +22,8 @@ pub fn run(record: &RunRecord) -> String {
     let rows = &record.rows;
     if rows.train > 0 {
         paragraphs.push(format!(
-            "It trained on {} rows, chose the number of rounds on {} later ones, and was judged on \
-             {} rows that neither model had seen. Its trainings took {:.2} CPU seconds.",
+            "{} rows train it, {} later ones choose the number of rounds, and {} that neither \
+             model has seen judge it. Its trainings took {:.2} CPU seconds.",
             rows.train, rows.stopping, rows.holdout, record.cpu_seconds
         ));
     }

@@ -13,7 +13,11 @@ pub fn words(model: &Model) -> String {
         Phase::Queued { run, .. } => format!("{} waits for free slots or budget", run.id),
         Phase::Working { run, stage, .. } => format!("{} is {}", run.id, doing(stage)),
         Phase::Backoff { run, retry_at, attempt, .. } => {
-            format!("{} failed and is tried again at {retry_at} (attempt {})", run.id, attempt + 1)
+            format!(
+                "a step of {} failed; attempt {} follows at {retry_at}, by `afresh run --once`",
+                run.id,
+                attempt + 1
+            )
         }
         Phase::Waiting { run, candidate, rejudge_at, .. } => format!(
             "{candidate} of {} was not clearly better or worse: it is judged again at {rejudge_at}",
