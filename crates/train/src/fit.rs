@@ -9,11 +9,11 @@ use afresh_data::rows::Rows;
 use crate::artifact::{Artifact, ArtifactHash, FORMAT, Importance, Manifest};
 use crate::encoding::Encodings;
 use crate::error::Error;
-use crate::profiled;
 use crate::learner::{
     Base, ConstantLearner, Fitted, Format, Labelled, Learner, OnRound, Request, Rounds, Slice,
     check_rows,
 };
+use crate::profiled;
 use crate::recipe::{BoostedTrees, Categories, Engine};
 use crate::scorer::{self, Scorer};
 use crate::trainer::{Job, Part, Parts};

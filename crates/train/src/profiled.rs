@@ -26,9 +26,7 @@ pub(crate) fn of(rows: &Rows) -> Result<Profile, Error> {
         .map(|column| {
             let values = match &column.values {
                 Values::Numeric(values) => drift::Values::Numeric(values),
-                Values::Categorical { codes, names } => {
-                    drift::Values::Categorical { codes, names }
-                }
+                Values::Categorical { codes, names } => drift::Values::Categorical { codes, names },
             };
             (column.name.as_str(), values)
         })
