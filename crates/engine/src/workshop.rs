@@ -317,13 +317,16 @@ impl Workshop {
         champion: Option<VersionId>,
         as_of: Timestamp,
     ) -> Result<Prepared, Error> {
-        let cut = match champion {
-            Some(version) => Some(self.dataset_of(store, version).await?.cuts.as_of),
-            None => None,
+        let (cut, judged_until) = match champion {
+            Some(version) => {
+                let cut = self.dataset_of(store, version).await?.cuts.as_of;
+                (Some(cut), Some(cut.max(self.judged_until(store, version).await?)))
+            }
+            None => (None, None),
         };
         let window = self.settings.windows.of(strategy).at(as_of, cut);
         let rows = self.rows(window, Columns::TimesAndLabel).await?;
-        let split = split::split(&rows, window, as_of, cut, &self.settings.split)
+        let split = split::split(&rows, window, as_of, judged_until, &self.settings.split)
             .map_err(|source| Error::Split { model: self.settings.model.to_string(), source })?;
         let counts = split.counts();
         let dataset = self.create_dataset(window, split.cuts, counts).await?;

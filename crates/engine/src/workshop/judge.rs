@@ -66,6 +66,12 @@ pub struct Baseline {
     pub metric: Option<f64>,
 }
 
+/// Of a [`Judgement`], when the rows that judged became available.
+#[derive(Deserialize)]
+struct Span {
+    available: Window,
+}
+
 /// Key of a judgement's document.
 #[must_use]
 pub fn judgement_key(run: RunId, judgement: u32) -> String {
@@ -140,6 +146,24 @@ impl Workshop {
                 .map_err(|error| Error::Missing(format!("baseline of {version}: {error}")))
         })
         .transpose()
+    }
+
+    /// Rows that became available before this have judged `version`, so it was selected on them: a
+    /// candidate that was judged again saw later rows than its dataset's.
+    pub(super) async fn judged_until<S: Store>(
+        &self,
+        store: &S,
+        version: VersionId,
+    ) -> Result<Timestamp, Error> {
+        let model = &self.settings.model;
+        let Some(made) = store.version(model, version).await? else { return Ok(Timestamp::MIN) };
+        let Some(run) = store.run(model, made.run).await? else { return Ok(Timestamp::MIN) };
+        let Some(last) = run.judgements.checked_sub(1) else { return Ok(Timestamp::MIN) };
+        let key = judgement_key(made.run, last);
+        let Some(body) = store.document(model, &key).await? else { return Ok(Timestamp::MIN) };
+        let span: Span = serde_json::from_str(&body)
+            .map_err(|error| Error::Missing(format!("{key} cannot be read: {error}")))?;
+        Ok(span.available.to)
     }
 
     pub(super) async fn copy_baseline<S: Store>(
