@@ -20,6 +20,9 @@ const BUCKETS: u64 = 24;
 const BUCKET_ROWS_MIN: usize = 30;
 /// Excess loss of a candidate that is no harm, as a share of the champion's loss on its holdout.
 const EXCESS_TOLERATED: f64 = 0.02;
+/// Bets look back over the rows that show an excess of so many standard deviations: about 100, so
+/// that a probation of some hundred labels can end in evidence.
+const HARM_DEVIATIONS: f64 = 0.2;
 
 /// The champion's live performance against the holdout that judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,21 +94,21 @@ impl DecayReport {
 /// tolerated: an e-value, valid whenever one looks.
 pub(super) fn harm(champion: &Baseline, excess: &[f64]) -> Result<f64, Error> {
     let reach = champion.clip.high - champion.clip.low;
-    let baseline = sequential::Baseline {
-        mean: EXCESS_TOLERATED * champion.loss.mean,
-        // Only sizes the bets, so it must not look at the rows to come.
-        standard_deviation: champion.loss.standard_deviation / 2.0,
-        // The tolerated excess is chosen, not measured: it has no error of its own.
-        rows: u64::MAX,
-    };
+    let tolerated = EXCESS_TOLERATED * champion.loss.mean;
+    // Sizes the bets, so it must not look at the rows to come; validity hangs on `tolerated` alone.
+    let standard_deviation = champion.loss.standard_deviation / 2.0;
+    let margin = HARM_DEVIATIONS * standard_deviation;
+    // The tolerated excess is chosen, not measured: it has no error of its own.
+    let mean = tolerated - margin;
+    let baseline = sequential::Baseline { mean, standard_deviation, rows: u64::MAX };
     let parameters = sequential::Parameters {
         clip: sequential::Clip { low: -reach, high: reach },
-        effect_min: 0.0,
+        effect_min: margin / mean.abs().max(f64::EPSILON),
         alpha_share_baseline: 0.01,
         ..Default::default()
     };
-    let mut test = SequentialDecay::new(baseline, parameters).map_err(wrong)?;
-    test.update_many(excess).map_err(wrong)?;
+    let mut test = SequentialDecay::new(baseline, parameters).map_err(|error| wrong(&error))?;
+    test.update_many(excess).map_err(|error| wrong(&error))?;
     // The largest so far: evidence that was once enough stays enough (Ville's inequality).
     Ok(1.0 / test.state().p_value)
 }
@@ -152,7 +155,7 @@ impl Followed {
     fn begin(subject: &Subject, baseline: Option<Baseline>) -> Result<Followed, Error> {
         let start = |baseline: Baseline| {
             let parameters = sequential::Parameters { clip: baseline.clip, ..Default::default() };
-            SequentialDecay::new(baseline.loss, parameters).map_err(wrong)
+            SequentialDecay::new(baseline.loss, parameters).map_err(|error| wrong(&error))
         };
         Ok(Followed {
             version: subject.version,
@@ -174,7 +177,7 @@ impl Followed {
         let predictions = workshop.predict(self.version, rows, positions)?;
         if let Some(test) = &mut self.test {
             let losses = row_losses(task(workshop.feed().schema()), &labels, &predictions);
-            test.update_many(&losses).map_err(wrong)?;
+            test.update_many(&losses).map_err(|error| wrong(&error))?;
         }
         Ok(Scored { labels, predictions })
     }
@@ -189,7 +192,7 @@ fn available(rows: &Rows, subject: &Subject, from: Timestamp, to: Timestamp) -> 
     positions
 }
 
-fn wrong(error: sequential::Error) -> Error {
+fn wrong(error: &sequential::Error) -> Error {
     Error::Missing(format!("decay: {error}"))
 }
 
