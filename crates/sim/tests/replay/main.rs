@@ -1,5 +1,11 @@
 //! A replay through the real workers, on small synthetic histories.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail where they stand"
+)]
+
 mod history;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,115 @@
+//! What monitors see: the same however they came there, and what there is to see.
+
+use afresh_core::id::VersionId;
+use afresh_engine::monitor::Monitor;
+use afresh_engine::settings::TrainingWindow;
+use afresh_train::dataset::FromDataset;
+use afresh_train::recipe::{Engine, Recipe};
+
+use crate::bench::{Bench, CALM, History, day, days, trees, workshop};
+
+#[tokio::test]
+async fn champion_followed_period_by_period_is_seen_as_at_once() {
+    let mut bench = Bench::new(History { flip: 45, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let champion = bench.champion();
+    let following = Monitor::default();
+    let mut alarms = Vec::new();
+    for from in [28, 35, 42, 49, 56] {
+        let period = days(from, from + 7);
+        let look = |monitor: Monitor| {
+            let (workshop, store) = (&bench.workshop, &bench.store);
+            async move { monitor.look(workshop, store, champion, period).await.unwrap() }
+        };
+        let at_once = look(Monitor::default()).await;
+        let followed =
+            following.look(&bench.workshop, &bench.store, champion, period).await.unwrap();
+        assert_eq!(followed.observation, at_once.observation);
+        assert_eq!(followed.decay, at_once.decay);
+        assert_eq!(followed.drift, at_once.drift);
+        assert_eq!(followed.signals, at_once.signals);
+        let decay = followed.decay.expect("labels are available");
+        // Labels come two days late: of seven days, two are still open.
+        assert_eq!(decay.unlabelled, 120);
+        alarms.push(decay.alarm());
+    }
+    // Labels of the flipped concept are available from day 47 on.
+    assert_eq!(alarms, [false, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn period_looked_at_twice_counts_once() {
+    let mut bench = Bench::new(History { flip: 45, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let champion = bench.champion();
+    let monitor = Monitor::default();
+    let look = |period| monitor.look(&bench.workshop, &bench.store, champion, period);
+    look(days(28, 35)).await.unwrap();
+    let once = look(days(35, 42)).await.unwrap();
+    let again = look(days(35, 42)).await.unwrap();
+    assert_eq!(again.observation, once.observation);
+    assert_eq!(again.decay, once.decay);
+    // A gap is caught up with.
+    let late = look(days(56, 63)).await.unwrap();
+    let fresh = Monitor::default();
+    let fresh = fresh.look(&bench.workshop, &bench.store, champion, days(56, 63)).await.unwrap();
+    assert_eq!((late.observation, late.decay), (fresh.observation, fresh.decay));
+}
+
+#[tokio::test]
+async fn alike_windows_do_not_drift_and_shifted_ones_do() {
+    let mut bench = Bench::new(History { shift: 40, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let (champion, monitor) = (bench.champion(), Monitor::default());
+    let score = async |from, to| {
+        let sight = monitor.look(&bench.workshop, &bench.store, champion, days(from, to)).await;
+        sight.unwrap().drift.expect("there are rows").score
+    };
+    // The champion was trained on the events of the first 26 days: their labels were available.
+    let (same, calm, shifted) = (score(0, 26).await, score(28, 35).await, score(42, 49).await);
+    assert!(same < 1e-3, "the training rows themselves drift by {same}");
+    assert!(calm < 0.15, "calm weeks drift by {calm}");
+    assert!(0.9 < shifted, "shifted weeks drift by {shifted}");
+}
+
+#[tokio::test]
+async fn harmful_candidate_is_found_out_and_an_alike_one_is_not() {
+    let mut bench = Bench::new(CALM).await;
+    bench.first_version(day(28)).await;
+    let champion = bench.champion();
+    let (harmful, guessing, alike) = (VersionId(90), VersionId(91), VersionId(92));
+    // One learned the opposite, another from days that contradict each other.
+    History { flip: 0, ..CALM }.write(&bench.folder.path().join("opposite.csv"));
+    History { flip: 13, ..CALM }.write(&bench.folder.path().join("both.csv"));
+    let recipe = || Recipe::new(Engine::BoostedTrees(trees()));
+    for (version, file) in
+        [(harmful, "opposite.csv"), (guessing, "both.csv"), (alike, "events.csv")]
+    {
+        let workshop =
+            workshop(bench.folder.path(), file, recipe(), TrainingWindow::All, FromDataset).await;
+        workshop.train_on_everything(version, day(28), 8).await.unwrap();
+    }
+    let monitor = Monitor::default();
+    let watch = async |candidate, champion, to| {
+        monitor
+            .watch(&bench.workshop, &bench.store, candidate, champion, day(30), day(to))
+            .await
+            .unwrap()
+    };
+    // Of four days, two have labels: 120 rows.
+    let early = watch(harmful, Some(champion), 34).await;
+    assert_eq!((early.version, early.labels), (harmful, 120));
+    assert!(100.0 < early.e_value && 0.3 < early.excess_loss, "{early:?}");
+    // A probation of 500 labels must be enough to take back what merely guesses.
+    let guesses = watch(guessing, Some(champion), 40).await;
+    assert!(guesses.labels == 480 && 20.0 < guesses.e_value, "{guesses:?}");
+    let late = watch(harmful, Some(champion), 44).await;
+    assert!(early.e_value <= late.e_value && late.labels == 720, "{late:?}");
+    let same = watch(alike, Some(champion), 58).await;
+    assert!(same.e_value < 20.0 && same.excess_loss.abs() < 0.05, "{same:?}");
+    let itself = watch(champion, Some(champion), 58).await;
+    assert!(itself.e_value <= 1.0 && itself.excess_loss == 0.0, "{itself:?}");
+    // Without labels or without a champion there is no evidence.
+    assert_eq!(watch(harmful, Some(champion), 32).await.e_value, 0.0);
+    assert_eq!(watch(harmful, None, 44).await.e_value, 0.0);
+}
