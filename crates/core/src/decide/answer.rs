@@ -98,7 +98,10 @@ impl Turn<'_> {
             // Without a champion the gate asks less; nobody gets there by leaving it out.
             verdict = Verdict::Reject;
             let words = format!("{candidate} was not compared with the champion");
-            reasons = vec![Reason::new(Code::HardCheckFailed, words)];
+            if reasons.iter().all(|reason| reason.code == Code::Passed) {
+                reasons.clear();
+            }
+            reasons.push(Reason::new(Code::HardCheckFailed, words));
         }
         if verdict == Verdict::Inconclusive && self.policy.rejudge.times <= judgement {
             verdict = Verdict::Reject;
