@@ -31,6 +31,9 @@ use clap::{Parser, Subcommand};
 use crate::fault::Fault;
 use crate::moment;
 
+/// The longest that work is waited for which was interrupted.
+const ENDING_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Keeps deployed machine-learning models fresh at the least cost.
 #[derive(Debug, Parser)]
 #[command(
@@ -181,17 +184,17 @@ impl Person {
 /// Reads `7`, `v7`, `run-7` or `decision-7` as 7.
 fn number(text: &str) -> Result<u64, String> {
     let digits = text.trim().trim_start_matches("run-").trim_start_matches('v');
-    digits.parse().map_err(|_| "write a number such as `7`, `v7` or `run-7`".to_owned())
+    digits.parse().map_err(|_wrong| "write a number such as `7`, `v7` or `run-7`".to_owned())
 }
 
 fn run_id(text: &str) -> Result<RunId, String> {
     let digits = text.trim().strip_prefix("run-").unwrap_or(text.trim());
-    digits.parse().map(RunId).map_err(|_| "write a run such as `run-7`".to_owned())
+    digits.parse().map(RunId).map_err(|_wrong| "write a run such as `run-7`".to_owned())
 }
 
 fn version_id(text: &str) -> Result<VersionId, String> {
     let digits = text.trim().strip_prefix('v').unwrap_or(text.trim());
-    digits.parse().map(VersionId).map_err(|_| "write a version such as `v7`".to_owned())
+    digits.parse().map(VersionId).map_err(|_wrong| "write a version such as `v7`".to_owned())
 }
 
 /// Runs a command and gives its exit code: 0 done, 1 failed, 2 wrong usage or configuration.
@@ -220,8 +223,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(()) = tokio::signal::ctrl_c() => Err(Fault::Interrupted),
         }
     });
-    // What still computes on another thread has nobody to tell any more.
-    runtime.shutdown_background();
+    // A training that was interrupted is ended with all its processes, which takes a moment.
+    runtime.shutdown_timeout(ENDING_MAX);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => fault.tell(context.json),

@@ -164,6 +164,9 @@ fn decision_json(decision: &Decision) -> Value {
 fn message(fault: Fault) -> Result<String, Fault> {
     match fault {
         Fault::Failed(error) | Fault::Helped { error, .. } => Ok(fault::chain(&error)),
-        other => Err(other),
+        fault @ (Fault::Usage(_)
+        | Fault::Configuration(_)
+        | Fault::Told(_)
+        | Fault::Interrupted) => Err(fault),
     }
 }

@@ -2,11 +2,10 @@
 //! nor champion change.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::project::{NOW, Project, ROWS, rows};
+use crate::project::{NOW, Project, ROWS, is_running, rows};
 
 /// A day on which everything below goes wrong.
 const LATER: &str = "2026-01-24";
@@ -141,7 +140,7 @@ fn trainer_that_hangs() {
 fn trainer_that_forks_and_leaves() {
     let mark = format!("afresh-orphan-{}", std::process::id());
     // The orphan would run for an hour under a name that can be found.
-    training_fails(&format!("sh -c 'exec -a {mark} sleep 3600' & exit 0"), "", "no `model.*`");
+    training_fails(&format!("sh -c 'sleep 3600; :' {mark} & exit 0"), "", "no `model.*`");
     assert!(!is_running(&mark), "the orphan still runs");
 }
 
@@ -270,13 +269,4 @@ fn wrong_usage_is_told_with_code_two() {
     project.bad(&["explain"], 1, "churn has no run yet");
     project.bad(&["drift"], 1, "no version to compare with");
     project.bad(&["rollback"], 1, "no version of churn served before");
-}
-
-/// Whether a process with `mark` in its command line lives.
-fn is_running(mark: &str) -> bool {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
-    let own = Path::new("/proc/self/cmdline");
-    let own = fs::read(own).unwrap();
-    lines.filter(|line| *line != own).any(|line| String::from_utf8_lossy(&line).contains(mark))
 }

@@ -204,3 +204,12 @@ pub fn find(place: &Path, wanted: &dyn Fn(&Path) -> bool) -> PathBuf {
     }
     panic!("there is no such file")
 }
+
+/// Whether a process with `mark` in its command line lives.
+pub fn is_running(mark: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let own = Path::new("/proc/self/cmdline");
+    let own = fs::read(own).unwrap();
+    lines.filter(|line| *line != own).any(|line| String::from_utf8_lossy(&line).contains(mark))
+}

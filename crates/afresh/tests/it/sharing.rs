@@ -1,8 +1,8 @@
 //! Several processes on one state: none corrupts it, and each is told what the others did.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use crate::project::{NOW, Project, ROWS, rows};
+use crate::project::{NOW, Project, ROWS, is_running, rows};
 
 /// Two days after the first version.
 const NEXT: &str = "2026-01-24";
@@ -52,6 +52,28 @@ fn a_run_is_cancelled_from_elsewhere_while_it_trains() {
     let said = long.wait_with_output().unwrap();
     let words = String::from_utf8_lossy(&said.stdout);
     assert!(words.contains("cancelled by ana"), "{words}");
+    assert_eq!(project.is_at_rest().to_string(), "v2");
+}
+
+#[test]
+fn ctrl_c_ends_a_training_with_all_its_processes_and_the_run_goes_on() {
+    let project = Project::new();
+    let mark = format!("afresh-interrupted-{}", std::process::id());
+    let script = format!("echo progress 0.5; sh -c 'sleep 3600; :' {mark}");
+    let command =
+        format!("train.engine = \"command\"\ntrain.command = [\"sh\", \"-c\", {script:?}]");
+    project.configure(&command);
+    let mut long = project.command(&["retrain", "--now", NOW, "-vv"]);
+    let mut long = long.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(long.stderr.as_mut().unwrap(), "share=0.5");
+    let interrupt = Command::new("kill").args(["-INT", &long.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let said = long.wait_with_output().unwrap();
+    assert_eq!(said.status.code(), Some(130), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(!is_running(&mark), "the trainer still runs");
+    project.configure("");
+    let run = project.json(&["retrain", "--now", NOW]);
+    assert_eq!((&run["id"], &run["outcome"]), (&"run-1".into(), &"promoted".into()), "{run}");
     assert_eq!(project.is_at_rest().to_string(), "v2");
 }
 
