@@ -116,7 +116,11 @@ fn marks(run: &RunRecord, outcome: &Outcome) -> Vec<drawn::Mark> {
         .find(|serving| serving.run == Some(run.run.id) && serving.version == run.candidate);
     let at = match kind {
         drawn::MarkKind::Promoted => served.map(|serving| serving.from),
-        _ => run.ended_at,
+        drawn::MarkKind::Rejected
+        | drawn::MarkKind::RolledBack
+        | drawn::MarkKind::Failed
+        | drawn::MarkKind::Inconclusive
+        | drawn::MarkKind::Started => run.ended_at,
     };
     let why = run.reasons.first().map_or("", |reason| reason.detail.as_str());
     let end = run.notes.last().map_or("", |reason| reason.detail.as_str());
