@@ -8,7 +8,7 @@ use afresh_core::time::{Duration, Timestamp, Window};
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::build::Build;
 use crate::csv_file::CsvFile;
@@ -238,7 +238,18 @@ impl Source {
     pub async fn hash(&self, path: &str) -> Result<String, Error> {
         let inner = inner_path(self.below_root(path))?;
         let failed = |source| unreadable(path, source);
-        let mut bytes = self.store.get(&inner).await.map_err(failed)?.into_stream();
+        let found = self.store.get(&inner).await.map_err(failed)?;
+        // A local file is read in one go: as a stream it would come in thousands of small pieces.
+        if let GetResultPayload::File(file, _) = found.payload {
+            let generic = |source| object_store::Error::Generic { store: "local", source };
+            let hashed = tokio::task::spawn_blocking(move || {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update_reader(file).map(|hasher| hasher.finalize().to_hex().to_string())
+            });
+            let hashed = hashed.await.map_err(|stopped| failed(generic(stopped.into())))?;
+            return hashed.map_err(|error| failed(generic(error.into())));
+        }
+        let mut bytes = found.into_stream();
         let mut hasher = blake3::Hasher::new();
         while let Some(chunk) = bytes.try_next().await.map_err(failed)? {
             hasher.update(&chunk);

@@ -424,6 +424,7 @@ impl Workshop {
         if let Ok(finished) = Artifact::load(&job.output)
             && finished.manifest().dataset.as_ref() == job.dataset.as_ref().map(|place| &place.id)
             && finished.manifest().judged_parent == job.judged_parent
+            && finished.manifest().recipe_hash == job.recipe.hash()
         {
             return Ok(finished);
         }

@@ -301,6 +301,9 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
     /// Looks at a candidate that serves.
     async fn watch(&mut self) -> Result<(), Error> {
         let Some(model) = self.machine.model(&self.model) else { return Ok(()) };
+        if !matches!(model.phase(), Phase::Holding { .. } | Phase::Probation { .. }) {
+            return Ok(());
+        }
         let (Some(candidate), Some(since)) = (model.phase().candidate(), self.serving.since())
         else {
             return Ok(());

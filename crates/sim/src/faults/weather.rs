@@ -183,8 +183,8 @@ impl World<'_> {
                 Input::Trained { run: RunId(own), candidate, result }
             }
             3 if judging.is_some() => {
-                // The right candidate, but an earlier judgement of it.
-                let judgement = judging.unwrap_or(0).wrapping_sub(1);
+                // The right candidate, but another judgement of it.
+                let judgement = judging.map_or(0, |number| number.checked_sub(1).unwrap_or(1));
                 let result = Box::new(Ok(self.evidence(true)));
                 Input::Judged { run: RunId(own), candidate, judgement, result }
             }
