@@ -50,8 +50,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "services-test",
-        arguments: "",
-        what: "tests against real servers",
+        arguments: "[AREA...]",
+        what: "tests against real servers and Python libraries",
         run: services_test::run,
     },
 ];
