@@ -199,7 +199,9 @@ fn file_format(format: Format) -> Result<ModelFormat, String> {
     match format {
         Format::XgboostUbj => Ok(ModelFormat::XgboostUbjson),
         Format::XgboostJson => Ok(ModelFormat::XgboostJson),
-        Format::Constant | Format::External => Err("not a model of trees".to_owned()),
+        Format::Constant | Format::Onnx | Format::External => {
+            Err("not a model of trees".to_owned())
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::artifact::{self, Artifact, read_manifest};
 use crate::error::{Error, Failure};
+use crate::library;
+use crate::onnx;
 use crate::output::{Output, Stream};
 use crate::process;
 use crate::recipe::Engine;
@@ -222,7 +224,8 @@ impl Step {
         let mark = format!("{mark:016x}");
         let mut command = Command::new(program);
         command.arg(step::COMMAND).arg(&spec_file).env_clear().env(MARK, &mark);
-        for name in ["PATH", "LANG", "TMPDIR"] {
+        let libraries = library::VARIABLES.into_iter().chain([onnx::VARIABLE]);
+        for name in ["PATH", "LANG", "TMPDIR"].into_iter().chain(libraries) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

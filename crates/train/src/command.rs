@@ -247,11 +247,13 @@ fn describe(
     let format = match Path::new(&blank.model_file).extension().and_then(|end| end.to_str()) {
         Some("json") => Format::XgboostJson,
         Some("ubj") => Format::XgboostUbj,
+        // Read when its golden rows are scored.
+        Some("onnx") => return Ok(Manifest { model_format: Format::Onnx, ..blank }),
         _ => {
             return Err(Error::UnusableModel {
                 file: blank.model_file,
-                reason: "its format is not known: leave XGBoost's model.json or model.ubj, or \
-                         set `predict`"
+                reason: "its format is not known: leave XGBoost's model.json or model.ubj, or a \
+                         model.onnx, or set `predict`"
                     .to_owned(),
             });
         }
@@ -274,7 +276,7 @@ fn describe(
 }
 
 /// A word that names a file below `base` as an absolute path, any other as it is.
-fn locate(word: &str, base: Option<&Path>) -> std::ffi::OsString {
+pub(crate) fn locate(word: &str, base: Option<&Path>) -> std::ffi::OsString {
     let path = Path::new(word);
     match base {
         Some(base) if path.is_relative() && !word.is_empty() => {

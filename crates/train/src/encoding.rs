@@ -148,7 +148,7 @@ pub(crate) fn find<'a>(
     })
 }
 
-fn check_length(column: &Column, found: usize, rows: usize) -> Result<(), Error> {
+pub(crate) fn check_length(column: &Column, found: usize, rows: usize) -> Result<(), Error> {
     if found == rows {
         return Ok(());
     }
@@ -174,7 +174,7 @@ fn occurring(codes: &[u32], names: &[String]) -> Vec<String> {
 }
 
 /// From the codes of some rows to the learned numbers.
-enum Translation<'a> {
+pub(crate) enum Translation<'a> {
     /// One number per code: for many rows.
     Table(Vec<f32>),
     /// Looked up row by row: for fewer rows than there are names.
@@ -182,14 +182,18 @@ enum Translation<'a> {
 }
 
 impl<'a> Translation<'a> {
-    fn new(names: &'a [String], found_names: &'a [String], rows: usize) -> Translation<'a> {
+    pub(crate) fn new(
+        names: &'a [String],
+        found_names: &'a [String],
+        rows: usize,
+    ) -> Translation<'a> {
         if rows < found_names.len() {
             return Translation::Lookup { names, found_names };
         }
         Translation::Table(found_names.iter().map(|name| position(names, name)).collect())
     }
 
-    fn of(&self, found: u32) -> f32 {
+    pub(crate) fn of(&self, found: u32) -> f32 {
         match self {
             Translation::Table(table) => table.get(found as usize).copied().unwrap_or(f32::NAN),
             Translation::Lookup { names, found_names } => {

@@ -1,4 +1,4 @@
-//! Models from and for other programs: XGBoost's JSON and UBJ.
+//! Models from and for other programs: XGBoost's JSON and UBJ both ways, ONNX in.
 
 use std::fs;
 
@@ -31,19 +31,27 @@ pub struct Foreign<'a> {
 pub fn import(job: &Job, foreign: Foreign<'_>, parts: &Parts) -> Result<Artifact, Error> {
     let file = match foreign.format {
         Format::XgboostUbj => "model.ubj",
+        Format::Onnx => "model.onnx",
         Format::XgboostJson | Format::Constant | Format::External => "model.json",
     };
-    let unusable = |reason| Error::UnusableModel { file: file.to_owned(), reason };
-    let rounds = foreign.best_iteration.map(|best| best + 1);
-    let booster = Booster::decode(foreign.bytes, foreign.format, rounds).map_err(unusable)?;
-    let manifest = Manifest {
+    let blank = Manifest {
         model_file: file.to_owned(),
         model_format: foreign.format,
-        rounds: booster.rounds(),
-        rounds_added: booster.rounds(),
-        trees: booster.trees(),
-        importance: fit::importance(job, &booster.importance()),
         ..fit::blank(job, parts, foreign.encodings)
+    };
+    let manifest = if foreign.format == Format::Onnx {
+        blank
+    } else {
+        let unusable = |reason| Error::UnusableModel { file: file.to_owned(), reason };
+        let rounds = foreign.best_iteration.map(|best| best + 1);
+        let booster = Booster::decode(foreign.bytes, foreign.format, rounds).map_err(unusable)?;
+        Manifest {
+            rounds: booster.rounds(),
+            rounds_added: booster.rounds(),
+            trees: booster.trees(),
+            importance: fit::importance(job, &booster.importance()),
+            ..blank
+        }
     };
     let staging = artifact::stage(&job.output)?;
     let path = staging.join(file);

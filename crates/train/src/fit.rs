@@ -166,6 +166,7 @@ fn manifest(
         Format::XgboostUbj => "model.ubj",
         Format::XgboostJson | Format::External => "model.json",
         Format::Constant => "model.constant.json",
+        Format::Onnx => "model.onnx",
     };
     Manifest {
         model_file: file.to_owned(),

@@ -82,6 +82,8 @@ pub enum Format {
     XgboostJson,
     /// JSON with one prediction for all rows.
     Constant,
+    /// ONNX, whatever library it is from.
+    Onnx,
     /// Known to the trainer's `predict` command only.
     External,
 }

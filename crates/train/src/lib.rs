@@ -12,6 +12,8 @@ pub mod error;
 pub mod exchange;
 mod fit;
 mod learner;
+mod library;
+mod onnx;
 mod output;
 mod predict;
 mod process;

@@ -12,6 +12,7 @@ use crate::boosted::{self, Booster};
 use crate::encoding::find;
 use crate::error::Error;
 use crate::learner::{Constant, Format, Predictor};
+use crate::onnx;
 use crate::predict;
 
 /// A trained version in memory. Cheap to share: nothing in it changes.
@@ -25,6 +26,7 @@ pub struct Scorer {
 #[derive(Debug)]
 enum Scoring {
     InProcess(Box<dyn Predictor>),
+    Onnx(Box<onnx::Model>),
     Command(predict::Command),
 }
 
@@ -82,6 +84,9 @@ impl Scorer {
                 check_shape(&booster, &manifest).map_err(unusable)?;
                 Scoring::InProcess(Box::new(booster))
             }
+            Format::Onnx => {
+                Scoring::Onnx(Box::new(onnx::Model::load(dir, &manifest).map_err(unusable)?))
+            }
             Format::External => Scoring::Command(
                 predict::Command::new(dir, &manifest.recipe, program).map_err(unusable)?,
             ),
@@ -108,6 +113,7 @@ impl Scorer {
         let width = self.manifest.outputs();
         let predictions = match &self.engine {
             Scoring::InProcess(model) => model.predict(&self.manifest.encodings.encode(rows)?)?,
+            Scoring::Onnx(model) => model.predict(rows, &self.manifest)?,
             Scoring::Command(command) => {
                 for (at, feature) in self.manifest.schema.features.iter().enumerate() {
                     find(rows, at, &feature.name, feature.kind)?;
