@@ -46,8 +46,8 @@ async fn missing_files_suggest_their_neighbours() {
         ("empty/readme.md", "`empty/readme.md` is neither .parquet nor .csv"),
         ("", "cannot understand the source ``: it is empty: write a file, a directory or a glob"),
         (
-            "s3://bucket/x.parquet",
-            "cannot understand the source `s3://bucket/x.parquet`: this build reads local files only, not `s3://`: write a path",
+            "gs://bucket/x.parquet",
+            "cannot understand the source `gs://bucket/x.parquet`: `gs://` is not read: write a path, or `s3://BUCKET/PREFIX/*.parquet`",
         ),
     ] {
         let error = match folder.source(spec(location)) {
@@ -56,6 +56,17 @@ async fn missing_files_suggest_their_neighbours() {
         };
         assert_eq!(error, wanted, "{location}");
     }
+}
+
+#[cfg(not(feature = "s3"))]
+#[test]
+fn a_build_without_s3_says_how_to_get_it() {
+    let error = told(Folder::new().source(spec("s3://bucket/x/*.parquet")));
+    assert_eq!(
+        error,
+        "cannot understand the source `s3://bucket/x/*.parquet`: this build has no S3: \
+         build it with `cargo install --path crates/afresh --features s3`"
+    );
 }
 
 #[tokio::test]

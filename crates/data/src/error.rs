@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::remote::{self, Trouble};
 use crate::schema::Kind;
 
 /// A source that cannot be read.
@@ -51,6 +52,14 @@ pub enum Error {
         /// What the store said.
         #[source]
         source: object_store::Error,
+    },
+    /// S3 did not give the bytes.
+    #[error("failed to read `{file}`: {trouble}")]
+    Remote {
+        /// The file, the directory or the bucket.
+        file: String,
+        /// Why, and what to do about it.
+        trouble: Box<Trouble>,
     },
     /// Not Parquet, truncated, or damaged.
     #[error("{place} is not sound Parquet: truncated or damaged")]
@@ -248,9 +257,21 @@ impl Error {
     /// Whether trying again can help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
+        if let Error::Remote { trouble, .. } = self {
+            return trouble.is_transient();
+        }
         matches!(self, Error::Unreadable { source, .. }
             if matches!(source, object_store::Error::Generic { .. }
                 | object_store::Error::JoinError { .. }))
+    }
+
+    /// What the store of `file` said when it should have been read.
+    pub(crate) fn unreadable(file: &str, source: object_store::Error) -> Error {
+        let file = file.to_owned();
+        if remote::is_remote(&file) {
+            return Error::Remote { file, trouble: Box::new(Trouble::of(&source)) };
+        }
+        Error::Unreadable { file, source }
     }
 }
 

@@ -4,6 +4,8 @@ pub mod dataset;
 pub mod error;
 pub mod export;
 pub mod key;
+pub mod place;
+pub mod remote;
 pub mod rows;
 pub mod schema;
 pub mod source;

@@ -75,11 +75,6 @@ impl Location {
         if text.trim().is_empty() {
             return Err("it is empty: write a file, a directory or a glob".into());
         }
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(format!(
-                "this build reads local files only, not `{scheme}://`: write a path"
-            ));
-        }
         let Some(wild) = text.find(['*', '?', '{']) else {
             return Ok(Location::Plain(text.to_owned()));
         };
@@ -293,7 +288,6 @@ mod tests {
     fn wrong_locations_say_what_to_write() {
         for (text, part) in [
             ("", "it is empty"),
-            ("s3://bucket/x.parquet", "local files only"),
             ("{from:%Q}.csv", "`%Q` is not a part of a date"),
             ("{since:%Y}.csv", "neither `from` nor `to`"),
             ("{from}.csv", "has no format"),

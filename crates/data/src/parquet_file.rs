@@ -360,7 +360,7 @@ fn fault(error: ParquetError, place: Box<Place>) -> Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the crate's list is open")]
     match error {
         ParquetError::External(inner) => match inner.downcast::<object_store::Error>() {
-            Ok(source) => Error::Unreadable { file: place.file, source: *source },
+            Ok(source) => Error::unreadable(&place.file, *source),
             Err(inner) => Error::Damaged { place, source: ParquetError::External(inner) },
         },
         source => Error::Damaged { place, source },

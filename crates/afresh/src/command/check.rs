@@ -220,6 +220,7 @@ fn key(error: &Error) -> Option<&str> {
         Error::NoColumn { key, .. } => Some(key),
         Error::Label { .. } => Some("label"),
         Error::Unreadable { .. }
+        | Error::Remote { .. }
         | Error::Damaged { .. }
         | Error::Ragged { .. }
         | Error::Csv { .. }

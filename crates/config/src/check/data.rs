@@ -63,15 +63,20 @@ pub(super) fn check(
 
 fn location(source: Placed<Word>, findings: &mut Findings) -> Option<String> {
     let Placed { value: Word(location), at } = source;
-    let wrong = if location == "log" {
-        Some("`data.source` is \"log\", the prediction log, which this version does not keep")
-    } else if location.contains("://") {
-        Some("`data.source` is a URL, and this build reads local files only")
-    } else {
-        None
-    };
-    if let Some(message) = wrong {
-        findings.add(&at, message, "write a file, a directory or a glob such as `data/*.parquet`");
+    if location == "log" {
+        findings.add(
+            &at,
+            "`data.source` is \"log\", the prediction log, which this version does not keep",
+            "write a file, a directory or a glob such as `data/*.parquet`",
+        );
+        return None;
+    }
+    // What stands on disk is looked for later; what is no location at all never will be.
+    if location.contains("://")
+        && let Err(why) = afresh_data::place::check(&location)
+    {
+        let (message, help) = why.rsplit_once(": ").unwrap_or((&why, "write a path"));
+        findings.add(&at, format!("`data.source` is `{location}`: {message}"), help);
         return None;
     }
     Some(location)

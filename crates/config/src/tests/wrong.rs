@@ -146,7 +146,8 @@ fn columns_have_one_role() {
         "data",
         &[
             "source = \"log\"",
-            "source = \"s3://bucket/a.parquet\"",
+            "source = \"gs://bucket/a.parquet\"",
+            "source = \"s3://*/a.parquet\"",
             "source = \"\"",
             "source = \"a.csv\"\nlabel = \"event_time\"",
             "source = \"a.csv\"\nid = \"label\"",
@@ -164,8 +165,10 @@ fn columns_have_one_role() {
         &expect![[r#"
             source = "log"
               2:10 `data.source` is "log", the prediction log, which this version does not keep | write a file, a directory or a glob such as `data/*.parquet`
-            source = "s3://bucket/a.parquet"
-              2:10 `data.source` is a URL, and this build reads local files only | write a file, a directory or a glob such as `data/*.parquet`
+            source = "gs://bucket/a.parquet"
+              2:10 `data.source` is `gs://bucket/a.parquet`: `gs://` is not read | write a path, or `s3://BUCKET/PREFIX/*.parquet`
+            source = "s3://*/a.parquet"
+              2:10 `data.source` is `s3://*/a.parquet`: `*` names no bucket | a bucket's name holds letters, digits, `-` and `.` only
             source = ""
               2:10 `data.source` is "" | write a text in double quotes that is not empty
             source = "a.csv"
@@ -209,6 +212,22 @@ fn columns_have_one_role() {
               3:12 `data.positive` is a list | write the label's positive value, such as `1`, `true` or `"yes"`
         "#]],
     );
+}
+
+/// The same words as whoever opens the source would say, with the place where it is written.
+#[test]
+fn s3_is_refused_where_the_build_lacks_it() {
+    let text = "[model.m]\n[model.m.data]\nsource = \"s3://bucket/a.parquet\"\n";
+    let read = crate::Config::parse(text, "afresh.toml", std::path::Path::new("."));
+    match afresh_data::place::check("s3://bucket/a.parquet") {
+        Ok(()) => assert!(read.is_ok()),
+        Err(why) => {
+            let problems = read.unwrap_err();
+            let told = problems.iter().next().map(|problem| problem.message().to_owned()).unwrap();
+            assert!(why.contains("--features s3"), "{why}");
+            assert!(told.contains("this build has no S3"), "{told}");
+        }
+    }
 }
 
 #[test]
