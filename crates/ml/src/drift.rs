@@ -1,15 +1,17 @@
-//! How far a current window of rows has moved from a reference window, column by column: the exact
-//! route, for windows in memory. It never decides: p-values inform, scores are compared by others.
+//! How far a current window of rows has moved from a reference window, column by column: exactly,
+//! for windows in memory ([`Reference`]), or by sketches of fixed size ([`sketch`]). It never
+//! decides: p-values inform, scores are compared by others.
 //!
 //! Conventions, for every measure of every column:
 //! - NaN and [`MISSING`] are missing. Missing values take part in [`ColumnDrift::missing`] alone;
 //!   all other measures and shares are over the present values.
 //! - A measure that needs present values in both windows is `None` where one has none. Nothing that
 //!   leaves this module is NaN or infinite.
-//! - A column's score is the larger of its Kolmogorov–Smirnov statistic (numeric) or Cramér's V
-//!   (categorical) and the absolute change of its missing rate. It lies in [0, 1] and does not grow
-//!   with the number of rows. A column without present values on one side has the change alone;
-//!   one without on both sides has score 0.
+//! - A column's score is the larger of its Kolmogorov–Smirnov statistic (numeric) or its
+//!   association (categorical: Cramér's V with both windows weighed equally and chance taken out)
+//!   and the absolute change of its missing rate. It lies in [0, 1] and does not grow with the
+//!   number of rows beyond what chance hides in few. A column without present values on one side
+//!   has the change alone; one without on both sides has score 0.
 //! - A constant is a distribution like others: the same constant scores 0, another one 1.
 //! - A window without rows is an error that names the column.
 
@@ -18,6 +20,9 @@ mod counts;
 mod distribution;
 mod kolmogorov_smirnov;
 mod numeric;
+pub mod picture;
+mod ranked;
+pub mod sketch;
 mod sort;
 #[cfg(test)]
 mod tests;
@@ -26,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use categorical::tally;
 pub(crate) use distribution::Distribution;
+use picture::{NumericPicture, Picture};
 
 /// Code of a missing category.
 pub const MISSING: u32 = u32::MAX;
@@ -95,6 +101,28 @@ pub struct ColumnDrift {
     /// Share of the present current values that the reference never saw: outside its smallest and
     /// largest number, or in a new category.
     pub out_of_range: f64,
+    /// Categorical columns: Cramér's V as if both windows had as many rows, less what chance
+    /// alone brings (after Bergsma 2013), in [0, 1]. The score is made of it.
+    #[serde(default)]
+    pub association: Option<f64>,
+    /// How it was measured.
+    #[serde(default)]
+    pub route: Route,
+}
+
+/// How a column was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// From all values.
+    #[default]
+    Exact,
+    /// From sketches.
+    Sketched {
+        /// The larger [`sketch::ColumnSketch::rank_error`] of the two sides; 0 where the sketches
+        /// held everything.
+        rank_error: f64,
+    },
 }
 
 /// Two-sample Kolmogorov–Smirnov test, two-sided.
@@ -244,6 +272,14 @@ pub enum Error {
         /// Rows of the first column.
         expected: usize,
     },
+    /// Sketches that do not describe the same column in the same way.
+    #[error("sketches of column `{column}` cannot be merged: {why}")]
+    Unmergeable {
+        /// The column.
+        column: String,
+        /// What differs and what to do.
+        why: &'static str,
+    },
     /// There is not one importance per column.
     #[error("{found} importances are given for {expected} columns")]
     ImportanceCount {
@@ -263,6 +299,13 @@ pub enum Error {
     /// A threshold is NaN.
     #[error("the drift threshold is not a number: write one between 0 and 1")]
     Threshold,
+}
+
+/// Whether a picture is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drawn {
+    Yes,
+    No,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -290,15 +333,29 @@ impl Reference {
     /// Compares a current window of the same column. Refuses what [`Reference::new`] refuses, and
     /// values of the other kind.
     pub fn compare(&self, current: Values<'_>) -> Result<ColumnDrift, Error> {
+        self.measure(current, Drawn::No).map(|(drift, _)| drift)
+    }
+
+    /// As [`Reference::compare`], with the picture of both windows, for little more time.
+    pub fn compare_drawn(&self, current: Values<'_>) -> Result<(ColumnDrift, Picture), Error> {
+        let (drift, picture) = self.measure(current, Drawn::Yes)?;
+        Ok((drift, picture.unwrap_or(Picture::Numeric(NumericPicture::default()))))
+    }
+
+    fn measure(
+        &self,
+        current: Values<'_>,
+        drawn: Drawn,
+    ) -> Result<(ColumnDrift, Option<Picture>), Error> {
         if current.is_empty() {
             return Err(Error::Empty { column: self.name.clone(), side: Side::Current });
         }
         match (&self.column, current) {
             (Prepared::Numeric(reference), Values::Numeric(values)) => {
-                reference.compare(&self.name, values)
+                reference.compare(&self.name, values, drawn)
             }
             (Prepared::Categorical(reference), Values::Categorical { codes, names }) => {
-                reference.compare(&self.name, codes, names)
+                reference.compare(&self.name, codes, names, drawn)
             }
             (Prepared::Numeric(_), Values::Categorical { .. })
             | (Prepared::Categorical(_), Values::Numeric(_)) => Err(Error::KindChanged {

@@ -1,5 +1,7 @@
 //! Measures on two rows of counts: the reference's and the current window's, class by class.
 
+use std::collections::BTreeMap;
+
 use super::ChiSquare;
 use crate::special;
 
@@ -8,8 +10,8 @@ const SHARE_MIN: f64 = 1e-4;
 
 /// Counts of the two windows over the same classes (bins or categories).
 pub(super) struct Counts<'a> {
-    pub(super) reference: &'a [u32],
-    pub(super) current: &'a [u32],
+    pub(super) reference: &'a [u64],
+    pub(super) current: &'a [u64],
 }
 
 impl Counts<'_> {
@@ -41,7 +43,7 @@ impl Counts<'_> {
 
     /// Pearson's chi-square test of homogeneity, with Yates's correction in a 2 × 2 table, and
     /// Cramér's V without it, as `scipy.stats.contingency.association` has it: V then does not
-    /// depend on the number of rows. `None` where a window is empty.
+    /// depend on the number of rows, but on which part of them is current. `None` where a window is empty.
     pub(super) fn chi_square(&self) -> Option<ChiSquare> {
         let [reference_rows, current_rows] = self.totals()?;
         let rows = reference_rows + current_rows;
@@ -50,7 +52,7 @@ impl Counts<'_> {
         let degrees_of_freedom = (occurring as u64).saturating_sub(1);
         let (mut plain, mut corrected) = (0.0, 0.0);
         for (&reference, &current) in self.reference.iter().zip(self.current) {
-            let total = f64::from(reference) + f64::from(current);
+            let total = (reference as f64) + (current as f64);
             if total <= 0.0 {
                 continue;
             }
@@ -58,7 +60,7 @@ impl Counts<'_> {
                 [(reference, reference_rows / rows), (current, current_rows / rows)]
             {
                 let expected = total * share;
-                let gap = (f64::from(observed) - expected).abs();
+                let gap = (observed as f64 - expected).abs();
                 let closer = gap - gap.min(0.5);
                 plain += gap * gap / expected;
                 corrected += closer * closer / expected;
@@ -73,18 +75,91 @@ impl Counts<'_> {
         })
     }
 
+    /// Cramér's V as if both windows had as many rows, and with chance taken out, in [0, 1]: the
+    /// score of a categorical column. `None` where a window is empty.
+    ///
+    /// Weighing the windows equally, V² is `½ Σ (r − c)² / (r + c)` over the shares. Its mean where
+    /// rows are dealt to the windows at random, `E`, grows with the number of categories and falls
+    /// with the rows; as Bergsma (*A bias-correction for Cramér's V and Tschuprow's T*, 2013) does
+    /// to the plain V, it is taken out: `(V² − E) / (1 − E)`, and 0 below. `E` is exact
+    /// (hypergeometric), so that categories of few rows count for what they say.
+    pub(super) fn association(&self) -> Option<f64> {
+        let rows = self.totals()?;
+        let (mut found, mut by_chance) = (0.0, 0.0);
+        let mut means = BTreeMap::new();
+        for (&reference, &current) in self.reference.iter().zip(self.current) {
+            let total = reference + current;
+            if total == 0 {
+                continue;
+            }
+            found += apart(reference as f64 / rows[0], current as f64 / rows[1]) / 2.0;
+            by_chance += *means.entry(total).or_insert_with(|| apart_by_chance(total, rows)) / 2.0;
+        }
+        let room = 1.0 - by_chance;
+        let share = if room > 1e-9 { (found - by_chance) / room } else { 0.0 };
+        Some(share.clamp(0.0, 1.0).sqrt())
+    }
+
     fn each_share(&self, mut visit: impl FnMut(f64, f64)) -> Option<()> {
         let [reference_rows, current_rows] = self.totals()?;
         for (&reference, &current) in self.reference.iter().zip(self.current) {
-            visit(f64::from(reference) / reference_rows, f64::from(current) / current_rows);
+            visit((reference as f64) / reference_rows, (current as f64) / current_rows);
         }
         Some(())
     }
 
     /// Rows of both windows; `None` where one is empty.
     fn totals(&self) -> Option<[f64; 2]> {
-        let total = |counts: &[u32]| counts.iter().map(|count| f64::from(*count)).sum::<f64>();
+        let total = |counts: &[u64]| counts.iter().map(|count| *count as f64).sum::<f64>();
         let totals = [total(self.reference), total(self.current)];
         totals.iter().all(|total| *total > 0.0).then_some(totals)
     }
+}
+
+/// Above this variance a class's rows in the current window are all but normal.
+const NORMAL_VARIANCE_MIN: f64 = 100.0;
+
+/// How far two shares of one class lie apart.
+fn apart(reference: f64, current: f64) -> f64 {
+    let gap = reference - current;
+    gap * gap / (reference + current)
+}
+
+/// The mean of [`apart`] where `total` rows of a class are dealt at random to windows of `rows`.
+fn apart_by_chance(total: u64, rows: [f64; 2]) -> f64 {
+    let t = total as f64;
+    let [m, n] = rows;
+    let all = m + n;
+    let variance = t * (m / all) * (n / all) * ((all - t) / (all - 1.0).max(1.0));
+    if variance >= NORMAL_VARIANCE_MIN {
+        return (all - t) / (2.0 * m * n);
+    }
+    // From the likeliest number of current rows both ways, until nothing is left.
+    let least = (t - m).max(0.0);
+    let most = t.min(n);
+    let mode = ((t + 1.0) * (n + 1.0) / (all + 2.0)).floor().clamp(least, most);
+    let (mut sum, mut weights) = (0.0, 0.0);
+    let mut visit = |current: f64, weight: f64| {
+        sum += weight * apart((t - current) / m, current / n);
+        weights += weight;
+    };
+    let (mut weight, mut current) = (1.0, mode);
+    while weight > 1e-13 {
+        visit(current, weight);
+        if current >= most {
+            break;
+        }
+        weight *= (t - current) * (n - current) / ((current + 1.0) * (m - t + current + 1.0));
+        current += 1.0;
+    }
+    (weight, current) = (1.0, mode);
+    while current > least {
+        weight *= current * (m - t + current) / ((t - current + 1.0) * (n - current + 1.0));
+        current -= 1.0;
+        if weight <= 1e-13 {
+            break;
+        }
+        visit(current, weight);
+    }
+    sum / weights
 }

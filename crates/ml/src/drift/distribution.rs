@@ -1,5 +1,6 @@
 //! The sorted values of one numeric column, and the quantities that are read off them.
 
+use super::ranked::Ranked;
 use super::sort;
 use super::{Error, Side};
 
@@ -67,16 +68,6 @@ impl Distribution {
         distinct.checked_sub(1).map_or(0, |last| self.through[last])
     }
 
-    /// Rows with a value up to and including `limit`.
-    pub(crate) fn up_to(&self, limit: f64) -> u32 {
-        self.first(self.values.partition_point(|value| *value <= limit))
-    }
-
-    /// Rows with a value below `limit`.
-    pub(crate) fn below(&self, limit: f64) -> u32 {
-        self.first(self.values.partition_point(|value| *value < limit))
-    }
-
     /// The value below which the share `q` of the present rows lies, interpolated linearly between
     /// ranks (Hyndman & Fan's seventh definition, numpy's default). `None` without present rows.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
@@ -128,6 +119,32 @@ impl Distribution {
             before = *through;
         }
         sum
+    }
+}
+
+impl Ranked for Distribution {
+    fn present(&self) -> u64 {
+        u64::from(Distribution::present(self))
+    }
+
+    fn range(&self) -> Option<(f64, f64)> {
+        Distribution::range(self)
+    }
+
+    fn below(&self, limit: f64) -> u64 {
+        u64::from(self.first(self.values.partition_point(|value| *value < limit)))
+    }
+
+    fn up_to(&self, limit: f64) -> u64 {
+        u64::from(self.first(self.values.partition_point(|value| *value <= limit)))
+    }
+
+    fn quantile(&self, q: f64) -> Option<f64> {
+        Distribution::quantile(self, q)
+    }
+
+    fn few(&self, limit: usize) -> Option<&[f64]> {
+        (self.values.len() <= limit).then_some(&self.values)
     }
 }
 

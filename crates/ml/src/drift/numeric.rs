@@ -2,13 +2,9 @@
 
 use super::counts::Counts;
 use super::distribution::Distribution;
-use super::{ColumnDrift, Error, Kind, Shares, Side, kolmogorov_smirnov};
-
-/// Equal-width bins of the Jensen–Shannon distance, over the range of both windows.
-const WIDTH_BINS: u32 = 50;
-
-/// Reference-quantile bins of the population stability index and the chi-square test.
-const QUANTILE_BINS: u32 = 10;
+use super::picture::{self, Picture};
+use super::ranked::{self, half_width};
+use super::{ColumnDrift, Drawn, Error, Kind, Route, Shares, Side, kolmogorov_smirnov};
 
 /// A numeric column of the reference window.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +18,7 @@ pub(super) struct Numeric {
     /// Upper, inclusive edges of the quantile bins but the last.
     edges: Vec<f64>,
     /// Rows in each quantile bin.
-    binned: Vec<u32>,
+    binned: Vec<u64>,
 }
 
 /// How far two cumulative distributions lie apart.
@@ -46,8 +42,8 @@ impl Numeric {
             }
             area.push(sum);
         }
-        let edges = quantile_edges(&distribution);
-        let binned = binned(&distribution, &edges);
+        let edges = ranked::quantile_edges(&distribution);
+        let binned = ranked::binned(&distribution, &edges);
         let deviation = distribution.moments().map(|(_, deviation)| deviation);
         Ok(Numeric { distribution, area, deviation, edges, binned })
     }
@@ -56,56 +52,55 @@ impl Numeric {
         self.distribution.rows()
     }
 
-    pub(super) fn compare(&self, column: &str, values: &[f64]) -> Result<ColumnDrift, Error> {
+    /// The measures, and the picture where it is `drawn`.
+    pub(super) fn compare(
+        &self,
+        column: &str,
+        values: &[f64],
+        drawn: Drawn,
+    ) -> Result<(ColumnDrift, Option<Picture>), Error> {
         let current = Distribution::of(column, Side::Current, values)?;
+        let picture = match drawn {
+            Drawn::Yes => Some(picture::numeric(&self.distribution, &current)),
+            Drawn::No => None,
+        };
+        Ok((self.measure(column, &current), picture))
+    }
+
+    fn measure(&self, column: &str, current: &Distribution) -> ColumnDrift {
         let reference = &self.distribution;
         let rows = [reference.present(), current.present()];
-        let distance = (rows[0] > 0 && rows[1] > 0).then(|| self.distance(&current));
+        let distance = (rows[0] > 0 && rows[1] > 0).then(|| self.distance(current));
         let ks = distance.as_ref().map(|distance| kolmogorov_smirnov::test(rows, distance.gap));
-        let quantiles = Counts { reference: &self.binned, current: &binned(&current, &self.edges) };
-        let out_of_range = match (reference.range(), rows[1]) {
-            (_, 0) => 0.0,
-            (None, _) => 1.0,
-            (Some((smallest, largest)), present) => {
-                let outside = current.below(smallest) + (present - current.up_to(largest));
-                f64::from(outside) / f64::from(present)
-            }
-        };
+        let quantiles =
+            Counts { reference: &self.binned, current: &ranked::binned(current, &self.edges) };
         let missing = Shares {
             reference: f64::from(reference.missing) / reference.rows() as f64,
             current: f64::from(current.missing) / current.rows() as f64,
         };
         let statistic = ks.as_ref().map_or(0.0, |ks| ks.statistic);
-        Ok(ColumnDrift {
+        ColumnDrift {
             name: column.to_owned(),
             kind: Kind::Numeric,
             score: statistic.max(missing.change().abs()),
             drifted: false,
             ks,
-            wasserstein: distance.and_then(|distance| self.in_deviations(distance.area)),
-            jensen_shannon: self.jensen_shannon(&current),
+            wasserstein: distance
+                .and_then(|distance| ranked::in_deviations(distance.area, self.deviation)),
+            jensen_shannon: ranked::equal_width(reference, current).and_then(
+                |[reference, current]| {
+                    Counts { reference: &reference, current: &current }.jensen_shannon()
+                },
+            ),
             psi: quantiles.stability_index(),
             chi_square: quantiles.chi_square(),
             missing,
             new_categories: Vec::new(),
             vanished_categories: Vec::new(),
-            out_of_range,
-        })
-    }
-
-    /// The distance that an area stands for, in standard deviations of the reference; a constant
-    /// has no such unit, so there only "the same" can be said.
-    fn in_deviations(&self, area: f64) -> Option<f64> {
-        let deviation = self.deviation?;
-        if area <= 0.0 {
-            return Some(0.0);
+            out_of_range: ranked::out_of_range(reference, current),
+            association: None,
+            route: Route::Exact,
         }
-        if deviation <= 0.0 {
-            return None;
-        }
-        // Overflows only where the reference is all but constant.
-        let deviations = area / deviation * 2.0;
-        Some(if deviations.is_finite() { deviations } else { f64::MAX })
     }
 
     /// One walk over the current values; the reference between two of them is skipped, since its
@@ -181,15 +176,6 @@ impl Numeric {
             f64::from(self.distribution.through[last]) / f64::from(self.distribution.present());
         self.area[last] + half_width(self.distribution.values[last], value) * share
     }
-
-    fn jensen_shannon(&self, current: &Distribution) -> Option<f64> {
-        let (reference_range, current_range) = (self.distribution.range()?, current.range()?);
-        let low = reference_range.0.min(current_range.0);
-        let high = reference_range.1.max(current_range.1);
-        let [reference, current] =
-            [&self.distribution, current].map(|side| equal_width_counts(side, low, high));
-        Counts { reference: &reference, current: &current }.jensen_shannon()
-    }
 }
 
 /// A current value among the reference's.
@@ -201,67 +187,6 @@ struct Mark {
     through: u64,
     /// Area under the reference's cumulative distribution up to it.
     area: f64,
-}
-
-/// Half of what lies between two values.
-fn half_width(from: f64, to: f64) -> f64 {
-    to / 2.0 - from / 2.0
-}
-
-/// The nine deciles as upper, inclusive edges. A value that holds several of them is no edge but a
-/// bin of its own: else a column that is mostly one value would not show values beside it.
-fn quantile_edges(distribution: &Distribution) -> Vec<f64> {
-    let mut edges = Vec::<f64>::new();
-    let quantiles = (1..QUANTILE_BINS)
-        .filter_map(|k| distribution.quantile(f64::from(k) / f64::from(QUANTILE_BINS)));
-    for edge in quantiles {
-        match edges.as_slice() {
-            [.., last] if *last >= edge => {
-                let apart = last.next_down();
-                if edges.len() < 2 || edges[edges.len() - 2] < apart {
-                    edges.insert(edges.len() - 1, apart);
-                }
-            }
-            [..] => edges.push(edge),
-        }
-    }
-    edges
-}
-
-/// Rows in each bin; the last one is open.
-fn binned(distribution: &Distribution, edges: &[f64]) -> Vec<u32> {
-    let mut counts = Vec::with_capacity(edges.len() + 1);
-    let mut before = 0;
-    for through in edges.iter().map(|edge| distribution.up_to(*edge)) {
-        counts.push(through - before);
-        before = through;
-    }
-    counts.push(distribution.present() - before);
-    counts
-}
-
-/// Rows in equal-width bins from `low` to `high`, the upper edge belonging to the next bin but for
-/// the last: as `numpy.histogram` counts.
-fn equal_width_counts(distribution: &Distribution, low: f64, high: f64) -> Vec<u32> {
-    let bins = f64::from(WIDTH_BINS);
-    let width = high - low;
-    let edge = |bin: u32| {
-        let bin = f64::from(bin);
-        if width.is_finite() {
-            bin * (width / bins) + low
-        } else {
-            low * (1.0 - bin / bins) + high * (bin / bins)
-        }
-    };
-    let mut before = 0;
-    let mut counts = Vec::with_capacity(WIDTH_BINS as usize);
-    for bin in 1..WIDTH_BINS {
-        let below = distribution.below(edge(bin)).max(before);
-        counts.push(below - before);
-        before = below;
-    }
-    counts.push(distribution.present() - before);
-    counts
 }
 
 /// Position of the first of `values` from `start` on that is not below `limit`, looked for in
