@@ -5,7 +5,7 @@ use afresh_core::policy::CatchUp;
 use afresh_data::schema::Task;
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::Kind;
-use afresh_train::recipe::Categories;
+use afresh_train::recipe::{Categories, RowFormat};
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
@@ -81,6 +81,11 @@ impl Choice for Task {
 impl Choice for Categories {
     const WORDS: &'static [(&'static str, Categories)] =
         &[("codes", Categories::Codes), ("native", Categories::Native)];
+}
+
+impl Choice for RowFormat {
+    const WORDS: &'static [(&'static str, RowFormat)] =
+        &[("parquet", RowFormat::Parquet), ("csv", RowFormat::Csv)];
 }
 
 impl Choice for CatchUp {

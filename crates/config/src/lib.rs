@@ -13,6 +13,7 @@ mod key;
 mod schema;
 mod section;
 mod value;
+mod variable;
 
 #[cfg(test)]
 mod tests;

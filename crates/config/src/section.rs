@@ -13,7 +13,7 @@ use afresh_core::time::Duration;
 use afresh_data::schema::Task;
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::Kind;
-use afresh_train::recipe::Categories;
+use afresh_train::recipe::{Categories, RowFormat, Variable};
 use toml::de::DeValue;
 
 use crate::choice::{EngineName, OneOf};
@@ -142,8 +142,11 @@ section! {
         command: Vec<Word>,
         /// Your scorer, where Afresh cannot score the model's format itself.
         predict: Vec<Word>,
-        /// Names of the environment variables that your programs are given.
-        env: Vec<Word> = [],
+        /// Environment variables that your programs are given, by name: `"TOKEN"`,
+        /// `{ name = "DB", env = "PRODUCTION_DB" }`, or `{ name = "DB", file = "secrets/db" }`.
+        env: Vec<Placed<Variable>> = [],
+        /// What rows are handed to your programs as.
+        format: OneOf<RowFormat> = "parquet",
         /// What bounds one training.
         limits: TrainLimits,
         /// What one training occupies.
@@ -160,6 +163,10 @@ section! {
         memory: Memory,
         /// Time on the clock; where left out, that of `retrain.limits.train`.
         time: Length,
+        /// Processes of your programs at once.
+        processes: Count = 256,
+        /// Time on the clock for one scoring by `predict`.
+        predict_time: Length = "10min",
     }
 }
 

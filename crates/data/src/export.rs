@@ -51,6 +51,55 @@ pub fn write_parquet(
     Ok(())
 }
 
+/// Writes the same as CSV with a header, for languages that read no Parquet. Missing values are
+/// empty, booleans `true` and `false`, times RFC 3339 in UTC with milliseconds.
+pub fn write_csv(
+    rows: &Rows,
+    schema: &Schema,
+    names: &Names<'_>,
+    path: &Path,
+) -> Result<(), Error> {
+    let mut writer = csv::Writer::from_path(path).map_err(|error| write_error(path, error))?;
+    let kind = |column: &Column| {
+        schema.feature(&column.name).map_or(Kind::Numeric, |feature| feature.kind)
+    };
+    let kinds = rows.columns.iter().map(kind).collect::<Vec<_>>();
+    let header = rows.columns.iter().map(|column| column.name.as_str());
+    let others = [names.label, names.weight, Some(names.time)];
+    let header = header.chain(others.into_iter().flatten());
+    writer.write_record(header).map_err(|error| write_error(path, error))?;
+    for row in 0..rows.len() {
+        let mut write = |text: &str| writer.write_field(text);
+        let mut record = || {
+            for (column, kind) in rows.columns.iter().zip(&kinds) {
+                match &column.values {
+                    Values::Numeric(values) if values[row].is_nan() => write("")?,
+                    Values::Numeric(values) if *kind == Kind::Boolean => {
+                        write(if values[row] > 0.0 { "true" } else { "false" })?;
+                    }
+                    Values::Numeric(values) => write(&values[row].to_string())?,
+                    Values::Categorical { codes, names } => {
+                        write(names.get(codes[row] as usize).map_or("", String::as_str))?;
+                    }
+                }
+            }
+            if names.label.is_some() {
+                let label = rows.label[row];
+                // A class index is whole, so it is written without a fraction.
+                write(&if label.is_nan() { String::new() } else { label.to_string() })?;
+            }
+            if names.weight.is_some() {
+                write(&rows.weight[row].to_string())?;
+            }
+            write(&moment(rows.event_time[row].0))
+        };
+        record()
+            .and_then(|()| writer.write_record(None::<&[u8]>))
+            .map_err(|error| write_error(path, error))?;
+    }
+    writer.flush().map_err(|error| write_error(path, error))
+}
+
 /// Reads predictions: `outputs` columns of numbers, one row for each of the `rows` that were asked.
 /// The result holds `outputs` values per row, row by row; all are finite.
 pub fn read_predictions(path: &Path, rows: usize, outputs: usize) -> Result<Vec<f64>, Error> {
@@ -138,6 +187,12 @@ fn labels(labels: &[f64], task: Task) -> ArrayRef {
             Arc::new(known.map(|label| label.map(|label| label as i32)).collect::<Int32Array>())
         }
     }
+}
+
+fn moment(milliseconds: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(milliseconds)
+        .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+        .unwrap_or_default()
 }
 
 fn time_type() -> DataType {

@@ -257,6 +257,7 @@ impl Workshop {
             return Ok(Arc::clone(scorer));
         }
         let scorer = Scorer::load_with(&self.settings.artifact(version), &self.program)
+            .map(|scorer| scorer.limited(self.settings.limits))
             .map_err(|source| self.version_error(version, source))?;
         let scorer = Arc::new(scorer);
         let mut scorers = lock();

@@ -1,11 +1,12 @@
 //! Trains in a child process: a crash or a lack of memory costs a training, never the service.
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::fs;
 use std::hash::BuildHasher;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,9 +17,9 @@ use crate::artifact::{self, Artifact, read_manifest};
 use crate::error::{Error, Failure};
 use crate::library;
 use crate::onnx;
-use crate::output::{Output, Stream};
+use crate::output::{self, OnLine, Output, Stream};
 use crate::process;
-use crate::recipe::Engine;
+use crate::secret::Secrets;
 use crate::step::{self, Outcome, Spec, Work};
 use crate::trainer::{Cancel, Job, Limits, Progress, Trained, Trainer, Training};
 use crate::tree;
@@ -56,21 +57,28 @@ pub async fn train(
     cancel: Cancel,
     progress: Progress,
 ) -> Result<Trained, Failure> {
-    let start = Instant::now();
+    let started = Instant::now();
     let free = |error| Failure { error, cpu_seconds: 0.0, wall_seconds: 0.0 };
     job.recipe.check(&job.schema.task).map_err(free)?;
+    let (variables, base) = job.recipe.engine.variables();
+    let secrets = Secrets::read(variables, base).map_err(free)?;
     let staging = artifact::stage(&job.output).map_err(free)?;
     let work = Work::Train { job: Box::new(job.clone()), staging: staging.clone() };
-    let passed = match &job.recipe.engine {
-        Engine::Command(command) => command.env.as_slice(),
-        Engine::BoostedTrees(_) | Engine::Constant => &[],
+    let start = Start {
+        program,
+        work,
+        scratch: &job.scratch,
+        limits: job.limits,
+        secrets: &secrets,
+        input: Input::None,
+        on_line: Some(on_progress(progress)),
     };
-    let ran = run(program, work, &job.scratch, job.limits, passed, cancel, progress).await;
+    let ran = run(start, cancel).await;
     let (cpu_seconds, result) = match ran {
         Ok(ended) => (ended.cpu_seconds, ended.result),
         Err(error) => (0.0, Err(error)),
     };
-    let wall_seconds = start.elapsed().as_secs_f64();
+    let wall_seconds = started.elapsed().as_secs_f64();
     let place = job.output.clone();
     // Hashing, syncing and removing would hold up whoever shares this thread.
     let finished = tokio::task::spawn_blocking(move || {
@@ -78,6 +86,7 @@ pub async fn train(
             let mut manifest = read_manifest(&staging)?;
             manifest.cpu_seconds = cpu_seconds;
             manifest.wall_seconds = wall_seconds;
+            manifest.metrics = secrets.masked(manifest.metrics);
             Artifact::seal(&staging, manifest, &place)
         });
         if sealed.is_err() {
@@ -92,18 +101,21 @@ pub async fn train(
     }
 }
 
+/// Shows lines `progress 0.4`.
+fn on_progress(progress: Progress) -> OnLine {
+    Box::new(move |line| {
+        if let Some(share) = output::progress(line) {
+            progress(share);
+        }
+        line.starts_with("progress ")
+    })
+}
+
 /// Runs a step to its end, its limit, or its cancellation.
-async fn run(
-    program: &Path,
-    work: Work,
-    scratch: &Path,
-    limits: Limits,
-    passed: &[String],
-    mut cancel: Cancel,
-    progress: Progress,
-) -> Result<Ended, Error> {
+async fn run(start: Start<'_>, mut cancel: Cancel) -> Result<Ended, Error> {
     let (tell, told) = oneshot::channel();
-    let step = Step::start(program, work, scratch, limits, passed, Some(progress), move |ended| {
+    let limits = start.limits;
+    let (step, _) = Step::start(start, move |ended| {
         // Whoever stopped waiting does not want to know.
         drop(tell.send(ended));
     })?;
@@ -134,74 +146,65 @@ async fn run(
     Ok(step.judge(ended.as_ref(), Some(stopped)))
 }
 
-/// Runs a step on this thread.
-pub(crate) fn run_blocking(
-    program: &Path,
-    work: Work,
-    scratch: &Path,
-    limits: Limits,
-    passed: &[String],
-) -> Result<(), Error> {
-    let (tell, told) = mpsc::channel();
-    let step = Step::start(program, work, scratch, limits, passed, None, move |ended| {
-        // Whoever stopped waiting does not want to know.
-        drop(tell.send(ended));
-    })?;
-    let limit = limits.time_max.map_or(Duration::MAX, |limit| Duration::from_millis(limit.0));
-    let (ended, stopped) = match told.recv_timeout(limit) {
-        Ok(ended) => (Some(ended), None),
-        Err(mpsc::RecvTimeoutError::Disconnected) => (None, None),
-        Err(mpsc::RecvTimeoutError::Timeout) => {
-            step.ask_to_end();
-            let ended = told.recv_timeout(GRACE).or_else(|_| {
-                step.make_end();
-                told.recv()
-            });
-            (ended.ok(), Some(Stopped::TimedOut))
-        }
-    };
-    step.judge(ended.as_ref(), stopped).result
+/// What a step is started with.
+pub(crate) struct Start<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) work: Work,
+    pub(crate) scratch: &'a Path,
+    pub(crate) limits: Limits,
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) input: Input,
+    /// Looks at the lines of the standard output.
+    pub(crate) on_line: Option<OnLine>,
+}
+
+/// What a step can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    None,
+    Piped,
 }
 
 /// A step that runs. Dropping it ends it and all below it.
-struct Step {
+pub(crate) struct Step {
     /// Nothing once the step was collected and its number may be another's.
     pid: Arc<Mutex<Option<i32>>>,
     outcome: PathBuf,
     output: Arc<Output>,
     limits: Limits,
+    secrets: Secrets,
+    /// CPU of the tree when it was made to end, which nobody below could collect.
+    cut_off_seconds: Mutex<f64>,
 }
 
 /// Why a step was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopped {
+pub(crate) enum Stopped {
     Cancelled,
     TimedOut,
 }
 
 /// What the kernel says of a step's end.
-struct Collected {
+#[derive(Clone, Debug)]
+pub(crate) struct Collected {
     status: ExitStatus,
     cpu_seconds: f64,
 }
 
 /// A step's end and what it cost.
-struct Ended {
-    result: Result<(), Error>,
+pub(crate) struct Ended {
+    pub(crate) result: Result<(), Error>,
     cpu_seconds: f64,
 }
 
 impl Step {
-    /// Starts `PROGRAM train-step SPEC` and calls `tell` at its end.
-    fn start(
-        program: &Path,
-        work: Work,
-        scratch: &Path,
-        limits: Limits,
-        passed: &[String],
-        progress: Option<Progress>,
+    /// Starts `PROGRAM train-step SPEC` and calls `tell` at its end. Gives where to write what it is
+    /// to read, if anything.
+    pub(crate) fn start(
+        start: Start<'_>,
         tell: impl FnOnce(Collected) + Send + 'static,
-    ) -> Result<Step, Error> {
+    ) -> Result<(Step, Option<ChildStdin>), Error> {
+        let Start { program, work, scratch, limits, secrets, input, on_line } = start;
         fs::create_dir_all(scratch).map_err(|error| Error::io("create", scratch, &error))?;
         let (spec_file, outcome) = (scratch.join("step.json"), scratch.join("outcome.json"));
         match fs::remove_file(&outcome) {
@@ -210,12 +213,7 @@ impl Step {
             }
             _ => {}
         }
-        let spec = Spec {
-            parent: std::process::id(),
-            memory_bytes_max: limits.memory_bytes_max,
-            outcome: outcome.clone(),
-            work,
-        };
+        let spec = Spec { parent: std::process::id(), limits, outcome: outcome.clone(), work };
         serde_json::to_vec(&spec)
             .map_err(std::io::Error::from)
             .and_then(|text| fs::write(&spec_file, text))
@@ -230,13 +228,10 @@ impl Step {
                 command.env(name, value);
             }
         }
-        for name in passed {
-            let value =
-                std::env::var_os(name).ok_or_else(|| Error::Variable { name: name.clone() })?;
-            command.env(name, value);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = Output::new(&scratch.join(LOG_FILE), progress)?;
+        command.envs(secrets.variables());
+        command.stdin(if input == Input::Piped { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = Output::new(&scratch.join(LOG_FILE), secrets.clone(), on_line)?;
         let (started, pid) = mpsc::channel();
         let follow = Arc::clone(&output);
         // The child dies with the thread that started it, so this one lives as long as the child.
@@ -248,13 +243,16 @@ impl Step {
                 if let Some(err) = child.stderr.take() {
                     follow.follow(err, Stream::Err);
                 }
-                i32::try_from(child.id()).map_err(std::io::Error::other)
+                let number = i32::try_from(child.id()).map_err(std::io::Error::other)?;
+                Ok((number, child.stdin.take()))
             });
-            let pid = Arc::new(Mutex::new(spawned.as_ref().ok().copied()));
+            let (number, stdin) = match spawned {
+                Ok(spawned) => spawned,
+                Err(error) => return drop(started.send(Err(error.to_string()))),
+            };
+            let pid = Arc::new(Mutex::new(Some(number)));
             // The starter waits for this message; where it is gone, so is the whole process.
-            let shared = spawned.as_ref().map(|_| Arc::clone(&pid));
-            drop(started.send(shared.map_err(ToString::to_string)));
-            let Ok(number) = spawned else { return };
+            drop(started.send(Ok((Arc::clone(&pid), stdin))));
             // Without an answer `tell` is dropped, which whoever waits notices.
             if process::await_end(number).is_err() {
                 return;
@@ -277,34 +275,42 @@ impl Step {
             .name("training".to_owned())
             .spawn(keeper)
             .map_err(|error| start_error(error.to_string()))?;
-        let pid =
+        let (pid, stdin) =
             pid.recv().map_err(|error| start_error(error.to_string()))?.map_err(start_error)?;
-        Ok(Step { pid, outcome, output, limits })
+        let (secrets, cut_off_seconds) = (secrets.clone(), Mutex::default());
+        Ok((Step { pid, outcome, output, limits, secrets, cut_off_seconds }, stdin))
     }
 
-    fn ask_to_end(&self) {
+    /// The end of its output, once that is closed or `patience` is over.
+    pub(crate) fn said(&self, patience: Duration) -> String {
+        self.output.tail(patience)
+    }
+
+    pub(crate) fn ask_to_end(&self) {
         if let Some(pid) = *lock(&self.pid) {
             process::signal(pid, process::TERMINATE);
         }
     }
 
     /// Halts the step, so that it collects no orphan while all below it are killed, then kills it.
-    fn make_end(&self) {
+    pub(crate) fn make_end(&self) {
         // Held through, so that the number cannot become another's meanwhile.
         let pid = lock(&self.pid);
         if let Some(pid) = *pid {
             process::signal(pid, process::STOP);
+            *lock(&self.cut_off_seconds) = tree::cpu_seconds(pid.unsigned_abs());
             tree::kill_below(pid.unsigned_abs());
             process::signal(pid, process::KILL);
         }
     }
 
-    fn judge(&self, collected: Option<&Collected>, stopped: Option<Stopped>) -> Ended {
+    pub(crate) fn judge(&self, collected: Option<&Collected>, stopped: Option<Stopped>) -> Ended {
         let tail = self.output.tail(LAST_OUTPUT);
         let none = String::new;
         let Some(&Collected { status, cpu_seconds }) = collected else {
             return Ended { result: Err(Error::NoOutcome { code: -1, tail }), cpu_seconds: 0.0 };
         };
+        let cpu_seconds = cpu_seconds.max(*lock(&self.cut_off_seconds));
         let result = match (stopped, step::outcome(&self.outcome)) {
             (Some(Stopped::Cancelled), _) => Err(Error::Cancelled),
             (Some(Stopped::TimedOut), _) => {
@@ -318,7 +324,15 @@ impl Step {
                 None => Error::NoOutcome { code: status.code().unwrap_or(-1), tail: none() },
             }),
         };
-        Ended { result: result.map_err(|error| error.with_tail(&tail)), cpu_seconds }
+        // Its own words may hold what a program wrote; the end of its output is masked already.
+        let result = result.map_err(|error| self.secrets.masked(error).with_tail(&tail));
+        Ended { result, cpu_seconds }
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("pid", &self.pid).finish_non_exhaustive()
     }
 }
 

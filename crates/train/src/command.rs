@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, ExitStatus, Stdio};
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::fit;
 use crate::learner::Format;
 use crate::process;
-use crate::recipe::{Categories, Command};
+use crate::recipe::{Categories, Command, Variable};
 use crate::step::Predict;
 use crate::trainer::{Job, Part, Parts};
 
@@ -37,24 +38,28 @@ pub(crate) fn train(
     let encodings = Encodings::learn(&job.schema, &parts.train, Categories::Native)?;
     let work = fresh(&job.scratch.join("work"))?;
     let out = fresh(&work.join("out"))?;
-    let train = work.join("train.parquet");
-    dataset::write(&train, &job.schema, &parts.train, &NAMES)?;
+    let handed = |name: &str| work.join(format!("{name}.{}", command.format.name()));
+    let train = handed("train");
+    dataset::write(&train, command.format, &job.schema, &parts.train, &NAMES)?;
     let mut variables = BTreeMap::from([("AFRESH_TRAIN", train), ("AFRESH_OUT", out.clone())]);
     if !parts.stopping.is_empty() {
-        let validation = work.join("validation.parquet");
-        dataset::write(&validation, &job.schema, &parts.stopping, &NAMES)?;
+        let validation = handed("validation");
+        dataset::write(&validation, command.format, &job.schema, &parts.stopping, &NAMES)?;
         variables.insert("AFRESH_VALIDATION", validation);
     }
     let mut spec = specification(&job.schema, &encodings, command, job.recipe.seed);
     if let Part::Refit { rounds } = job.part {
         spec["refit"] = json!({ "rounds": rounds });
     }
+    if let Some(warm) = &job.warm_start {
+        spec["warm_start"] = json!({ "rounds": warm.rounds });
+    }
     variables.insert("AFRESH_SPEC", write_json(&work.join("spec.json"), &spec)?);
     let warm = job.warm_start.as_ref().map(|warm| Artifact::load(&warm.artifact)).transpose()?;
     if let Some(champion) = &warm {
         variables.insert("AFRESH_WARM_START", absolute(champion.dir())?);
     }
-    run(&command.command, command, &work, &variables)?;
+    run(&command.command, command, &work, &variables, Stdio::null())?;
     let metrics = metrics(&out)?;
     let model = take(&out, staging)?;
     let described = Manifest {
@@ -66,7 +71,7 @@ pub(crate) fn train(
     Ok(manifest)
 }
 
-/// Scores rows with the trainer's own program.
+/// Scores rows with the trainer's own program, which hears requests and answers as this process does.
 pub(crate) fn predict(predict: &Predict) -> Result<(), Error> {
     let words = predict.command.predict.as_deref().unwrap_or_default();
     let work = fresh(&predict.scratch.join("work"))?;
@@ -77,8 +82,9 @@ pub(crate) fn predict(predict: &Predict) -> Result<(), Error> {
         ("AFRESH_PREDICTIONS", predict.predictions.clone()),
         ("AFRESH_MODEL", predict.model.clone()),
         ("AFRESH_SPEC", write_json(&predict.scratch.join("spec.json"), &spec)?),
+        ("AFRESH_WORKER", PathBuf::from("1")),
     ]);
-    run(words, &predict.command, &work, &variables)
+    run(words, &predict.command, &work, &variables, Stdio::inherit())
 }
 
 /// What `AFRESH_SPEC` holds.
@@ -109,6 +115,7 @@ fn specification(schema: &Schema, encodings: &Encodings, command: &Command, seed
         "classes": schema.classes,
         "features": features.collect::<Vec<_>>(),
         "parameters": command.params,
+        "format": command.format.name(),
         "seed": seed,
     })
 }
@@ -119,6 +126,7 @@ fn run(
     command: &Command,
     directory: &Path,
     variables: &BTreeMap<&str, PathBuf>,
+    input: Stdio,
 ) -> Result<(), Error> {
     let located = words.iter().map(|word| locate(word, command.base.as_deref()));
     let located = located.collect::<Vec<_>>();
@@ -135,25 +143,55 @@ fn run(
         .env_clear()
         .env("HOME", directory)
         .env("TMPDIR", directory)
-        .stdin(Stdio::null());
+        .stdin(input);
     // What finds programs and says who started them.
     for name in ["PATH", "LANG", crate::child::MARK] {
         if let Some(value) = std::env::var_os(name) {
             child.env(name, value);
         }
     }
-    for name in &command.env {
-        let value = std::env::var_os(name).ok_or_else(|| Error::Variable { name: name.clone() })?;
+    // This process was given them by their names.
+    for name in command.env.iter().map(Variable::name) {
+        let value =
+            std::env::var_os(name).ok_or_else(|| Error::Variable { name: name.to_owned() })?;
         child.env(name, value);
     }
     child.envs(variables);
     process::die_with_parent(&mut child);
-    let started = child.spawn().map_err(|error| Error::Start {
-        program: words.first().cloned().unwrap_or_default(),
-        message: error.to_string(),
-    })?;
+    let written = words.first().map_or("", String::as_str);
+    let started =
+        child.spawn().map_err(|error| not_started(written, Path::new(program), &error))?;
     let status = wait(started.id());
     ended(status)
+}
+
+/// What keeps a program from starting, in the words of its owner.
+fn not_started(written: &str, located: &Path, error: &io::Error) -> Error {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound if located.is_file() => {
+            "the interpreter that its first line names is not there".to_owned()
+        }
+        io::ErrorKind::NotFound if written.contains('/') => {
+            "there is no such file: relative paths start at the configuration's directory"
+                .to_owned()
+        }
+        io::ErrorKind::NotFound => format!(
+            "it is neither beside the configuration nor on PATH ({}): install it, or write its path",
+            std::env::var_os("PATH").unwrap_or_default().display()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "it is not executable: `chmod +x {written}`, or write its interpreter before it, such as \
+             `[\"python\", \"{written}\"]`"
+        ),
+        _ if error.raw_os_error() == Some(libc::ENOEXEC) => {
+            "it is no program: begin it with a line such as `#!/bin/sh`".to_owned()
+        }
+        _ => {
+            let message = error.to_string();
+            return Error::Start { program: written.to_owned(), message };
+        }
+    };
+    Error::Program { program: written.to_owned(), reason }
 }
 
 /// Waits for the child `id` and collects the orphans that end meanwhile.
@@ -225,7 +263,7 @@ fn metrics(out: &Path) -> Result<BTreeMap<String, Value>, Error> {
             file: "metrics.json".to_owned(),
             reason: format!("it is not a JSON object: {error}"),
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(Error::io("read", &path, &error)),
     }
 }

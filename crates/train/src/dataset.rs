@@ -16,6 +16,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Retry};
+use crate::recipe::RowFormat;
 use crate::trainer::{Job, Part, Parts, ReadRows};
 
 /// Where a dataset and its files are.
@@ -61,14 +62,19 @@ impl ReadRows for FromDataset {
     }
 }
 
-/// Writes rows as Parquet.
+/// Writes rows for a user's program.
 pub(crate) fn write(
     path: &Path,
+    format: RowFormat,
     schema: &Schema,
     rows: &Rows,
     names: &Names<'_>,
 ) -> Result<(), Error> {
-    export::write_parquet(rows, schema, names, path).map_err(|error| Error::Io {
+    let written = match format {
+        RowFormat::Parquet => export::write_parquet(rows, schema, names, path),
+        RowFormat::Csv => export::write_csv(rows, schema, names, path),
+    };
+    written.map_err(|error| Error::Io {
         action: "write".to_owned(),
         path: path.display().to_string(),
         message: chain(&error),

@@ -184,11 +184,29 @@ pub enum Error {
         /// The system's message.
         message: String,
     },
+    /// A user's program that cannot be started however often it is tried.
+    #[error("cannot run `{program}`: {reason}")]
+    Program {
+        /// As written.
+        program: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A listed environment variable is not set.
     #[error("environment variable `{name}` is listed for the trainer but not set")]
     Variable {
         /// Its name.
         name: String,
+    },
+    /// The file with the value of a variable cannot be read.
+    #[error("failed to read the value of `{name}` from {path}: {message}")]
+    SecretFile {
+        /// Name of the variable.
+        name: String,
+        /// The file.
+        path: String,
+        /// Why.
+        message: String,
     },
     /// The command ended with a code other than 0.
     #[error("the command exited with code {code}{}", shown(tail))]
@@ -199,7 +217,7 @@ pub enum Error {
         tail: String,
     },
     /// The command or its supervisor was killed.
-    #[error("the training was killed by signal {signal}{}", shown(tail))]
+    #[error("the program was killed by signal {signal}{}", shown(tail))]
     Signalled {
         /// The signal's number.
         signal: i32,
@@ -222,9 +240,10 @@ pub enum Error {
         /// The end of its output.
         tail: String,
     },
-    /// The training's processes held more memory than they may.
+    /// The program's processes held more memory than they may.
     #[error(
-        "the training held {used_bytes} bytes of memory, more than its limit of {bytes_max}{}",
+        "the program held {used_bytes} bytes of memory, more than its limit of {bytes_max}: use less, \
+         or raise `train.limits.memory`{}",
         shown(tail)
     )]
     OutOfMemory {
@@ -232,6 +251,44 @@ pub enum Error {
         used_bytes: u64,
         /// The limit.
         bytes_max: u64,
+        /// The end of its output.
+        tail: String,
+    },
+    /// The program had more processes at once than it may.
+    #[error(
+        "the program ran {processes} processes at once, more than its limit of {processes_max}: start \
+         fewer, or raise `train.limits.processes`{}",
+        shown(tail)
+    )]
+    TooManyProcesses {
+        /// How many ran when it was stopped.
+        processes: u32,
+        /// The limit.
+        processes_max: u32,
+        /// The end of its output.
+        tail: String,
+    },
+    /// A `predict` command took longer than it may.
+    #[error("`predict` passed its time limit of {seconds_max} s: {waiting}{}", shown(tail))]
+    PredictTimedOut {
+        /// The limit, rounded up.
+        seconds_max: u64,
+        /// What was waited for.
+        waiting: String,
+        /// The end of its output.
+        tail: String,
+    },
+    /// A warm `predict` command ended before it had answered.
+    #[error("the worker of `predict` ended before it answered{}", shown(tail))]
+    WorkerEnded {
+        /// The end of its output.
+        tail: String,
+    },
+    /// A warm `predict` command answered that it cannot.
+    #[error("`predict` says: {message}{}", shown(tail))]
+    Refused {
+        /// Its message.
+        message: String,
         /// The end of its output.
         tail: String,
     },
@@ -283,6 +340,9 @@ impl Error {
             | Error::Signalled { .. }
             | Error::NoOutcome { .. }
             | Error::TimedOut { .. }
+            | Error::PredictTimedOut { .. }
+            | Error::WorkerEnded { .. }
+            | Error::Refused { .. }
             | Error::Cancelled => Retry::Transient,
             Error::Rows { retry, .. } => *retry,
             Error::UnknownParameter { .. }
@@ -303,8 +363,11 @@ impl Error {
             | Error::FullRetrainingDue { .. }
             | Error::Damaged { .. }
             | Error::Format { .. }
+            | Error::Program { .. }
             | Error::Variable { .. }
+            | Error::SecretFile { .. }
             | Error::OutOfMemory { .. }
+            | Error::TooManyProcesses { .. }
             | Error::NoModel { .. }
             | Error::UnusableModel { .. }
             | Error::Predictions { .. } => Retry::Permanent,
@@ -326,6 +389,10 @@ impl Error {
         | Error::NoOutcome { tail, .. }
         | Error::TimedOut { tail, .. }
         | Error::OutOfMemory { tail, .. }
+        | Error::TooManyProcesses { tail, .. }
+        | Error::PredictTimedOut { tail, .. }
+        | Error::WorkerEnded { tail }
+        | Error::Refused { tail, .. }
         | Error::NoModel { tail } = &mut self
         {
             text.trim_end().clone_into(tail);

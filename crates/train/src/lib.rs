@@ -20,10 +20,12 @@ mod process;
 mod profiled;
 pub mod recipe;
 pub mod scorer;
+mod secret;
 pub mod step;
 #[cfg(test)]
 mod testing;
 pub mod trainer;
 mod tree;
+pub mod worker;
 
 pub use learner::Format;

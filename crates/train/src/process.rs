@@ -58,14 +58,20 @@ pub(crate) fn end_now(code: i32) -> ! {
 
 /// Lets `command` be killed when the thread that starts it ends or its process dies.
 pub(crate) fn die_with_parent(command: &mut Command) {
-    let set = || {
-        // SAFETY: takes numbers only.
-        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, KILL as libc::c_ulong) } {
-            0 => Ok(()),
+    let parent = std::process::id();
+    let set = move || {
+        // SAFETY: both calls take numbers only.
+        let (code, now) = unsafe {
+            (libc::prctl(libc::PR_SET_PDEATHSIG, KILL as libc::c_ulong), libc::getppid())
+        };
+        match code {
+            // A parent that died before the call sends no signal any more.
+            0 if u32::try_from(now).ok() == Some(parent) => Ok(()),
+            0 => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: between fork and exec only a system call is made, which is safe after a fork.
+    // SAFETY: between fork and exec only system calls are made, which are safe after a fork.
     unsafe { command.pre_exec(set) };
 }
 
@@ -75,6 +81,31 @@ pub(crate) fn signal(pid: i32, signal: i32) {
         // SAFETY: takes numbers only; `pid` names one process, never a group or all.
         unsafe { libc::kill(pid, signal) };
     }
+}
+
+/// Sends a signal to the process that bears the number `pid` and for which `is_meant` holds while
+/// its number cannot become another's. A process that is gone is no error.
+pub(crate) fn signal_exactly(pid: i32, signal: i32, is_meant: impl FnOnce() -> bool) {
+    if pid <= 1 {
+        return;
+    }
+    // SAFETY: takes numbers only; the descriptor is closed below, and on exec.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let Ok(descriptor @ 0..) = i32::try_from(opened) else {
+        let is_unknown = io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS);
+        // Kernels before 5.3: the number is all there is.
+        if is_unknown && is_meant() {
+            self::signal(pid, signal);
+        }
+        return;
+    };
+    if is_meant() {
+        let none = ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open; a null description of the signal is allowed.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, signal, none, 0) };
+    }
+    // SAFETY: the descriptor was opened above and is nobody else's.
+    unsafe { libc::close(descriptor) };
 }
 
 /// Blocks until the child has ended, without collecting it, so that its number stays its own.
@@ -134,6 +165,13 @@ pub(crate) fn own_cpu_seconds() -> f64 {
             cpu_seconds(&usage)
         })
         .sum()
+}
+
+/// Ticks of the clock in which `/proc` counts CPU, per second.
+pub(crate) fn ticks_per_second() -> f64 {
+    // SAFETY: takes a number only.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    i32::try_from(ticks).map_or(100.0, f64::from).max(1.0)
 }
 
 /// Bytes of a page of memory.

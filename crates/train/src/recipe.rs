@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use afresh_data::schema::Task;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::boosted;
 use crate::error::Error;
+pub use crate::secret::Variable;
 
 /// How a model is trained. The same recipe on the same rows gives the same model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,12 +73,26 @@ pub struct Command {
     pub command: Vec<String>,
     /// Program and arguments that score rows where the model's format is not a known one.
     pub predict: Option<Vec<String>>,
-    /// Names of the environment variables that are passed on.
-    pub env: Vec<String>,
+    /// The environment variables that are passed on, by name.
+    pub env: Vec<Variable>,
+    /// What the rows handed over are written as.
+    #[serde(skip_serializing_if = "RowFormat::is_default")]
+    pub format: RowFormat,
     /// Handed to the program as `parameters` of its specification.
     pub params: BTreeMap<String, Value>,
     /// Arguments that name a file below this directory are passed as absolute paths. Not hashed.
     pub base: Option<PathBuf>,
+}
+
+/// What rows are handed to a user's program as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowFormat {
+    /// Typed and compressed.
+    #[default]
+    Parquet,
+    /// For languages that read no Parquet: a header, missing values empty, times as RFC 3339.
+    Csv,
 }
 
 /// Hash of a recipe: 64 hexadecimal digits.
@@ -130,7 +145,7 @@ impl Recipe {
                         return Err(bad(name, "is empty: write the program and its arguments"));
                     }
                 }
-                Ok(())
+                command.env.iter().try_for_each(Variable::check)
             }
         }
     }
@@ -151,7 +166,32 @@ impl Recipe {
     }
 }
 
+impl RowFormat {
+    /// `parquet` or `csv`: the name and the ending of files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RowFormat::Parquet => "parquet",
+            RowFormat::Csv => "csv",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+    fn is_default(&self) -> bool {
+        *self == RowFormat::default()
+    }
+}
+
 impl Engine {
+    /// The variables that a user's program is given, and where their files lie.
+    pub(crate) fn variables(&self) -> (&[Variable], Option<&Path>) {
+        if let Engine::Command(command) = self {
+            (&command.env, command.base.as_deref())
+        } else {
+            (&[], None)
+        }
+    }
+
     /// `boosted-trees`, `command` or `constant`.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::learner::{Constant, Format, Predictor};
 use crate::onnx;
 use crate::predict;
+use crate::trainer::Limits;
 
 /// A trained version in memory. Cheap to share: nothing in it changes.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Scorer {
     }
 
     /// Like [`load`](Scorer::load); models that only their trainer's `predict` command knows are
-    /// scored in a child process of `program` (see [`crate::child`]).
+    /// scored in a child process of `program` (see [`crate::worker`]).
     ///
     /// # Errors
     /// When the artifact is damaged or its model cannot be used.
@@ -59,6 +60,16 @@ impl Scorer {
     /// When its model cannot be used, or needs a program and there is none.
     pub fn new(artifact: &Artifact, program: Option<&Path>) -> Result<Scorer, Error> {
         Scorer::of(artifact.dir(), artifact.manifest().clone(), program.map(Path::to_owned))
+    }
+
+    /// The same with limits on what a `predict` command may use; its time on the clock is
+    /// `predict_time_max`.
+    #[must_use]
+    pub fn limited(mut self, limits: Limits) -> Scorer {
+        if let Scoring::Command(command) = &mut self.engine {
+            command.limit(limits);
+        }
+        self
     }
 
     pub(crate) fn of(

@@ -20,9 +20,10 @@ use crate::command;
 use crate::dataset::FromDataset;
 use crate::error::Error;
 use crate::fit;
+use crate::predict;
 use crate::process;
 use crate::recipe::{Command, Engine};
-use crate::trainer::{Job, ReadRows};
+use crate::trainer::{Job, Limits, ReadRows};
 use crate::tree;
 
 /// First argument of the program; the second is the file of the [`Spec`].
@@ -33,7 +34,7 @@ pub const COMMAND: &str = "train-step";
 pub(crate) struct Spec {
     /// The process that started it and without which it ends.
     pub(crate) parent: u32,
-    pub(crate) memory_bytes_max: Option<u64>,
+    pub(crate) limits: Limits,
     /// Where the step says how it ended.
     pub(crate) outcome: PathBuf,
     pub(crate) work: Work,
@@ -45,7 +46,7 @@ pub(crate) struct Spec {
 pub(crate) enum Work {
     /// Leaves an unsealed artifact in `staging`.
     Train { job: Box<Job>, staging: PathBuf },
-    /// Leaves predictions in `predictions`.
+    /// Leaves predictions in `predictions`, once or as often as it is asked to.
     Predict(Box<Predict>),
 }
 
@@ -71,10 +72,13 @@ pub(crate) enum Outcome {
 
 /// Exit code of a step that was asked to end: 128 + SIGTERM, as shells write it.
 const TERMINATED: i32 = 143;
-/// Exit code of a step that held too much memory: 128 + SIGKILL.
-const OUT_OF_MEMORY: i32 = 137;
-/// Time between two looks at the memory.
-const MEMORY_PERIOD: Duration = Duration::from_millis(20);
+/// Exit code of a step that held too much: 128 + SIGKILL.
+const TOO_MUCH: i32 = 137;
+/// Shortest and longest time between two looks at what the processes hold.
+const WATCH_MIN: Duration = Duration::from_millis(20);
+const WATCH_MAX: Duration = Duration::from_millis(100);
+/// Bytes that processes can fill in a second: the nearer the limit, the sooner the next look.
+const FILLED_PER_SECOND: u64 = 4 << 30;
 
 /// Does what the file at `spec` says and says there how it ended. Exit code 0 is success. Call it
 /// before the process has other threads.
@@ -91,19 +95,27 @@ pub fn main(spec: &Path) -> ExitCode {
         return ExitCode::from(3);
     }
     let own = std::process::id();
+    let litter = match &spec.work {
+        Work::Train { job, .. } => {
+            predict::work_in(&job.scratch);
+            None
+        }
+        Work::Predict(predict) => Some(predict.scratch.clone()),
+    };
     thread::spawn(move || {
         process::wait_for_termination();
-        tree::kill_below(own);
+        end_below(own);
+        // Whoever would clear up may have died.
+        drop(litter.map(fs::remove_dir_all));
         process::end_now(TERMINATED);
     });
-    if let Some(bytes_max) = spec.memory_bytes_max {
-        let outcome = spec.outcome.clone();
-        thread::spawn(move || watch_memory(own, bytes_max, &outcome));
+    if spec.limits.memory_bytes_max.is_some() || spec.limits.processes_max.is_some() {
+        let (outcome, limits) = (spec.outcome.clone(), spec.limits);
+        thread::spawn(move || watch(own, limits, &outcome));
     }
     let result = run(spec.work);
     // Daemons and forks that the trainer left behind.
-    tree::kill_below(own);
-    while process::collect_any().is_some() {}
+    end_below(own);
     let (outcome, code) = match result {
         Ok(()) => (Outcome::Done, ExitCode::SUCCESS),
         Err(error) => (Outcome::Failed(error), ExitCode::FAILURE),
@@ -146,16 +158,34 @@ fn tell_progress() -> impl FnMut(f64) -> ControlFlow<()> + Send {
     }
 }
 
-fn watch_memory(own: u32, bytes_max: u64, outcome: &Path) {
+/// Kills all below this process and collects them, so that their CPU is counted.
+fn end_below(own: u32) {
+    tree::kill_below(own);
+    while process::collect_any().is_some() {}
+}
+
+/// Ends everything as soon as the processes hold more than they may.
+fn watch(own: u32, limits: Limits, outcome: &Path) {
+    let (bytes_max, processes_max) =
+        (limits.memory_bytes_max.unwrap_or(u64::MAX), limits.processes_max.unwrap_or(u32::MAX));
     loop {
-        let used_bytes = tree::resident_bytes(own);
-        if used_bytes > bytes_max {
-            let error = Error::OutOfMemory { used_bytes, bytes_max, tail: String::new() };
+        let usage = tree::usage(own);
+        let (used_bytes, processes) = (usage.resident_bytes, usage.processes);
+        let tail = String::new();
+        let error = if used_bytes > bytes_max {
+            Some(Error::OutOfMemory { used_bytes, bytes_max, tail })
+        } else if processes > processes_max {
+            Some(Error::TooManyProcesses { processes, processes_max, tail })
+        } else {
+            None
+        };
+        if let Some(error) = error {
             report(outcome, &Outcome::Failed(error));
-            tree::kill_below(own);
-            process::end_now(OUT_OF_MEMORY);
+            end_below(own);
+            process::end_now(TOO_MUCH);
         }
-        thread::sleep(MEMORY_PERIOD);
+        let full_in = Duration::from_millis((bytes_max - used_bytes) / (FILLED_PER_SECOND / 1_000));
+        thread::sleep(full_in.clamp(WATCH_MIN, WATCH_MAX));
     }
 }
 

@@ -74,6 +74,10 @@ pub struct Limits {
     pub time_max: Option<Duration>,
     /// Resident memory of all its processes together; memory that they share counts for each.
     pub memory_bytes_max: Option<u64>,
+    /// Processes at once; the limits on memory and processes hold for a `predict` command too.
+    pub processes_max: Option<u32>,
+    /// Time on the clock for one scoring by a `predict` command; ten minutes where left out.
+    pub predict_time_max: Option<Duration>,
 }
 
 /// The rows of a [`Job`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use afresh_core::fleet::Resources;
 use afresh_core::policy::{Policy, Refit, Training};
 use afresh_train::error::Error;
-use afresh_train::recipe::{BoostedTrees, Command, Engine, Recipe};
+use afresh_train::recipe::{BoostedTrees, Command, Engine, Recipe, RowFormat, Variable};
 use afresh_train::trainer::Limits;
 
 use super::{Context, MIB, OrDefault, Part, count, part, place_of, rounded, words};
@@ -15,6 +15,9 @@ use crate::key::Placed;
 use crate::problem::{Findings, Span};
 use crate::section;
 use crate::value::{Count, Parameter, Truth};
+
+/// Processes of a user's programs at once, where nobody says.
+const PROCESSES_MAX: u32 = 256;
 
 pub(super) struct Checked {
     pub(super) recipe: Recipe,
@@ -91,7 +94,8 @@ fn engine(
             Engine::Command(Command {
                 command: words(section.command),
                 predict: (!predict.is_empty()).then_some(predict),
-                env: words(section.env),
+                env: section.env.map(variables).unwrap_or_default(),
+                format: section.format.map_or(RowFormat::default(), |format| format.value.0),
                 params,
                 base: None,
             })
@@ -123,6 +127,10 @@ fn engine(
     }
 }
 
+fn variables(env: Placed<Vec<Placed<Variable>>>) -> Vec<Variable> {
+    env.value.into_iter().map(|variable| variable.value).collect()
+}
+
 /// Keys that mean nothing to the engine, and the one that it cannot be without.
 fn foreign_keys(section: &section::Train, name: EngineName, findings: &mut Findings) {
     fn at<T>(key: Option<&Placed<T>>) -> Option<&Span> {
@@ -132,6 +140,7 @@ fn foreign_keys(section: &section::Train, name: EngineName, findings: &mut Findi
         ("command", at(section.command.as_ref())),
         ("predict", at(section.predict.as_ref())),
         ("env", at(section.env.as_ref().filter(|env| !env.value.is_empty()))),
+        ("format", at(section.format.as_ref())),
     ];
     let trees = [
         ("rounds", at(section.rounds.as_ref())),
@@ -283,5 +292,9 @@ fn limits(
     Limits {
         time_max: Some(section.time.map_or(policy.limits.train, |time| time.value.0)),
         memory_bytes_max: Some(section.memory.map_or(slots, |memory| memory.value.0)),
+        processes_max: Some(section.processes.map_or(PROCESSES_MAX, |processes| {
+            u32::try_from(processes.value.0).unwrap_or(u32::MAX)
+        })),
+        predict_time_max: section.predict_time.map(|time| time.value.0),
     }
 }
