@@ -175,6 +175,13 @@ impl Artifact {
         Ok(Artifact { dir: dir.to_owned(), manifest })
     }
 
+    /// What the training of the version in `dir` measured; nothing where that is not there any more.
+    /// For listings: the files are not compared with their hashes.
+    #[must_use]
+    pub fn metrics(dir: &Path) -> Option<BTreeMap<String, Value>> {
+        read_manifest(dir).ok().map(|manifest| manifest.metrics)
+    }
+
     /// Its directory.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::artifact::{self, Artifact, read_manifest};
+use crate::command;
 use crate::error::{Error, Failure};
 use crate::library;
 use crate::onnx;
@@ -86,7 +87,7 @@ pub async fn train(
             let mut manifest = read_manifest(&staging)?;
             manifest.cpu_seconds = cpu_seconds;
             manifest.wall_seconds = wall_seconds;
-            manifest.metrics = secrets.masked(manifest.metrics);
+            command::mask_metrics(&staging, &mut manifest, &secrets)?;
             Artifact::seal(&staging, manifest, &place)
         });
         if sealed.is_err() {

@@ -20,12 +20,16 @@ use crate::fit;
 use crate::learner::Format;
 use crate::process;
 use crate::recipe::{Categories, Command, Variable};
+use crate::secret::Secrets;
 use crate::step::Predict;
 use crate::trainer::{Job, Part, Parts};
 
 /// Columns beside the features.
 const NAMES: Names<'_> =
     Names { time: dataset::TIME, label: Some(dataset::LABEL), weight: Some(dataset::WEIGHT) };
+
+/// Where a program may say what it measured.
+const METRICS_FILE: &str = "metrics.json";
 
 /// Trains with `command` and moves what it leaves into `staging`.
 pub(crate) fn train(
@@ -183,9 +187,6 @@ fn not_started(written: &str, located: &Path, error: &io::Error) -> Error {
             "it is not executable: `chmod +x {written}`, or write its interpreter before it, such as \
              `[\"python\", \"{written}\"]`"
         ),
-        _ if error.raw_os_error() == Some(libc::ENOEXEC) => {
-            "it is no program: begin it with a line such as `#!/bin/sh`".to_owned()
-        }
         _ => {
             let message = error.to_string();
             return Error::Start { program: written.to_owned(), message };
@@ -257,15 +258,29 @@ fn take(out: &Path, staging: &Path) -> Result<String, Error> {
 
 /// `metrics.json`, where there is one.
 fn metrics(out: &Path) -> Result<BTreeMap<String, Value>, Error> {
-    let path = out.join("metrics.json");
+    let path = out.join(METRICS_FILE);
     match fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| Error::UnusableModel {
-            file: "metrics.json".to_owned(),
+            file: METRICS_FILE.to_owned(),
             reason: format!("it is not a JSON object: {error}"),
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(Error::io("read", &path, &error)),
     }
+}
+
+/// Takes the values of secrets out of what the program says it measured.
+pub(crate) fn mask_metrics(
+    staging: &Path,
+    manifest: &mut Manifest,
+    secrets: &Secrets,
+) -> Result<(), Error> {
+    let masked = secrets.masked(manifest.metrics.clone());
+    if masked != manifest.metrics {
+        write_json(&staging.join(METRICS_FILE), &json!(masked))?;
+        manifest.metrics = masked;
+    }
+    Ok(())
 }
 
 /// Recognises the formats that need no `predict` command.
@@ -278,9 +293,13 @@ fn describe(
     metrics: BTreeMap<String, Value>,
     staging: &Path,
 ) -> Result<Manifest, Error> {
+    // Exports do not say which round was the best; the trainer may, and a refit repeats so many.
+    let best = metrics.get("best_iteration").and_then(Value::as_u64);
+    let rounds = best.and_then(|best| usize::try_from(best + 1).ok());
     let blank = Manifest { metrics, model_file, ..fit::blank(job, parts, encodings) };
     if command.predict.is_some() {
-        return Ok(blank);
+        let rounds = rounds.unwrap_or(0);
+        return Ok(Manifest { rounds, rounds_added: rounds, ..blank });
     }
     let format = match Path::new(&blank.model_file).extension().and_then(|end| end.to_str()) {
         Some("json") => Format::XgboostJson,
@@ -298,9 +317,6 @@ fn describe(
     };
     let path = staging.join(&blank.model_file);
     let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
-    // Exports do not say which round was the best; the trainer may.
-    let best = blank.metrics.get("best_iteration").and_then(Value::as_u64);
-    let rounds = best.and_then(|best| usize::try_from(best + 1).ok());
     let booster = Booster::decode(&bytes, format, rounds)
         .map_err(|reason| Error::UnusableModel { file: blank.model_file.clone(), reason })?;
     Ok(Manifest {

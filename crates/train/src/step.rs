@@ -8,6 +8,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -80,6 +81,9 @@ const WATCH_MAX: Duration = Duration::from_millis(100);
 /// Bytes that processes can fill in a second: the nearer the limit, the sooner the next look.
 const FILLED_PER_SECOND: u64 = 4 << 30;
 
+/// Whether this process was asked to end.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
 /// Does what the file at `spec` says and says there how it ended. Exit code 0 is success. Call it
 /// before the process has other threads.
 #[must_use]
@@ -104,6 +108,7 @@ pub fn main(spec: &Path) -> ExitCode {
     };
     thread::spawn(move || {
         process::wait_for_termination();
+        ENDING.store(true, Ordering::SeqCst);
         end_below(own);
         // Whoever would clear up may have died.
         drop(litter.map(fs::remove_dir_all));
@@ -114,6 +119,10 @@ pub fn main(spec: &Path) -> ExitCode {
         thread::spawn(move || watch(own, limits, &outcome));
     }
     let result = run(spec.work);
+    while ENDING.load(Ordering::SeqCst) {
+        // What it waited for was ended; the end of this process is the other thread's.
+        thread::park();
+    }
     // Daemons and forks that the trainer left behind.
     end_below(own);
     let (outcome, code) = match result {

@@ -4,6 +4,7 @@ use afresh_core::history::{Role, ServingRecord, VersionRecord};
 use afresh_core::model::Standing;
 use afresh_core::time::Timestamp;
 use afresh_engine::port::Store as _;
+use afresh_train::artifact::Artifact;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ use crate::fault::Fault;
 use crate::live::{self, Live};
 use crate::moment;
 use crate::output::{self, minute, or_dash};
+use crate::wiring;
 
 /// Versions of a model, newest first: where each comes from, what the gate said, what it is now.
 /// With --at: which version served at a time, and why.
@@ -61,7 +63,17 @@ impl Arguments {
                 format!("{:.2}", version.cpu_seconds),
             ]);
         }
-        let rows = versions.iter().map(|version| of(name.as_str(), version)).collect();
+        let artifacts = config.model(name.as_str()).map(|model| {
+            let settings = wiring::settings(&config, model, &config.state);
+            move |version| settings.artifact(version)
+        });
+        let row = |version: &VersionRecord| {
+            let mut row = of(name.as_str(), version);
+            let dir = artifacts.as_ref().map(|artifact| artifact(version.version));
+            row["metrics"] = json!(dir.and_then(|dir| Artifact::metrics(&dir)));
+            row
+        };
+        let rows = versions.iter().map(row).collect();
         let nothing = format!("{name} has no version yet: `afresh retrain` makes one");
         output::listing(context.json, rows, &table, &nothing);
         Ok(())

@@ -13,7 +13,7 @@ use afresh_data::schema::Task;
 use afresh_data::split;
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::{Kind, Settings};
-use afresh_train::recipe::{Engine, Recipe};
+use afresh_train::recipe::{Engine, Recipe, RowFormat, Variable};
 use serde_json::{Value, json};
 
 use super::{parse, with};
@@ -393,7 +393,29 @@ fn command_trainer_takes_its_program() {
     assert_eq!(command.command, ["python", "train.py"]);
     assert_eq!(command.predict.unwrap(), ["python", "score.py"]);
     assert_eq!(json!(command.params), json!({ "depth": 3, "names": ["a"] }));
-    assert_eq!(command.env, ["HOME"]);
+    assert_eq!(command.env, [Variable::Same("HOME".to_owned())]);
+    assert_eq!(command.format, RowFormat::Parquet);
+}
+
+#[test]
+fn command_trainer_takes_variables_by_name_only() {
+    let lines = "engine = \"command\"\ncommand = [\"./train.sh\"]\nformat = \"csv\"\n\
+                 env = [\"TOKEN\", { name = \"DB\", file = \"secrets/db\" },\n\
+                 { name = \"KEY\", env = \"PRODUCTION_KEY\" }]\n\
+                 limits = { processes = 16, predict_time = \"30s\" }";
+    let model = one(&with("train", lines));
+    let Engine::Command(command) = model.recipe.engine else { panic!() };
+    assert_eq!(command.format, RowFormat::Csv);
+    assert_eq!(
+        command.env,
+        [
+            Variable::Same("TOKEN".to_owned()),
+            Variable::File { name: "DB".to_owned(), file: "secrets/db".into() },
+            Variable::Env { name: "KEY".to_owned(), env: "PRODUCTION_KEY".to_owned() },
+        ]
+    );
+    assert_eq!(model.training_limits.processes_max, Some(16));
+    assert_eq!(model.training_limits.predict_time_max, Some(Duration::seconds(30)));
 }
 
 #[test]

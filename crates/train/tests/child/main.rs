@@ -249,23 +249,61 @@ fn training_dies_with_its_service() {
     let job = world.script(&format!("{FLEEING}; echo progress 0.1; sleep 600"));
     let file = world.dir.path().join("job.json");
     fs::write(&file, serde_json::to_vec(&job).unwrap()).unwrap();
-    let mut service = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "service_that_trains_until_it_is_killed", "--nocapture"])
-        .env("AFRESH_TEST_JOB", &file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(service.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.contains("training has begun")));
+    let (mut service, _) = service(|command| {
+        command.env("AFRESH_TEST_JOB", &file);
+    });
     assert!(!world.processes().is_empty());
     service.kill().unwrap();
     service.wait().unwrap();
     await_none(&world);
 }
 
+#[test]
+fn worker_dies_with_its_service_and_leaves_no_directory() {
+    let world = World::new(Task::Binary);
+    let predict = format!(
+        "echo ready; : {}; while read -r line; do echo p > $AFRESH_PREDICTIONS
+         for i in 1 2 3 4 5 6 7 8; do echo 0.5 >> $AFRESH_PREDICTIONS; done; echo done; done",
+        world.mark()
+    );
+    let recipe = shell("echo 1 > $AFRESH_OUT/model.txt", Some(&predict));
+    let artifact = train(&world.job(recipe)).unwrap();
+    let (mut service, pid) = service(|command| {
+        command.env("AFRESH_TEST_SCORER", artifact.dir());
+    });
+    assert!(!world.processes().is_empty());
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let own = format!("afresh-predict-{pid}-");
+    await_that(|| {
+        let left = fs::read_dir(std::env::temp_dir()).unwrap().map(|e| e.unwrap().file_name());
+        let left = left.map(|name| name.to_string_lossy().into_owned());
+        let left = left.filter(|name| name.starts_with(&own));
+        world.processes().into_iter().chain(left).collect()
+    });
+}
+
+/// This test's program as a service, once it has begun, and its process.
+fn service(set: impl FnOnce(&mut std::process::Command)) -> (std::process::Child, String) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "service_that_trains_until_it_is_killed", "--nocapture"]);
+    set(&mut command);
+    let mut service = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(service.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let pid = service.id().to_string();
+    assert!(lines.any(|line| line.contains("has begun")));
+    (service, pid)
+}
+
 /// The process that `training_dies_with_its_service` kills; nothing by itself.
 #[test]
 fn service_that_trains_until_it_is_killed() {
+    if let Some(artifact) = std::env::var_os("AFRESH_TEST_SCORER") {
+        let scorer = Scorer::load_with(Path::new(&artifact), Path::new(PROGRAM)).unwrap();
+        scorer.check_golden().unwrap();
+        println!("{} has begun", std::process::id());
+        std::thread::park();
+    }
     let Some(file) = std::env::var_os("AFRESH_TEST_JOB") else { return };
     let job: Job = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let result = train_with(&job, Arc::new(|_| println!("training has begun")));

@@ -170,9 +170,13 @@ pub(crate) const FLEEING: &str =
     "setsid sh -c \"sleep 600; : $AFRESH_OUT\" & (sh -c 'sleep 600' &)";
 
 pub(crate) fn await_none(world: &World) {
+    await_that(|| world.processes());
+}
+
+/// Waits until nothing is left.
+pub(crate) fn await_that(left: impl Fn() -> Vec<String>) {
     let start = Instant::now();
-    while !world.processes().is_empty() {
-        let left = world.processes();
+    while let left @ [_, ..] = left().as_slice() {
         assert!(start.elapsed() < WallTime::from_secs(30), "{left:?}");
         std::thread::yield_now();
     }
