@@ -1,8 +1,10 @@
-//! Pure measures: drift, metrics, comparison of two models. No I/O, no clock, no threads.
+//! Pure measures: drift, metrics, comparison of two models, decay, calibration. No I/O, no clock, no threads.
 
+pub mod calibrate;
 pub mod compare;
 pub mod decay;
 pub mod drift;
+pub mod estimate;
 pub mod metrics;
 pub mod profile;
 pub mod rng;
