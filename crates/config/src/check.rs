@@ -1,6 +1,7 @@
 //! From what is written to what is meant: everything is checked, and every problem is noted.
 
 mod data;
+mod decay;
 mod gate;
 mod retrain;
 mod rollout;
@@ -31,6 +32,8 @@ const MIB: u64 = 1 << 20;
 struct Shared {
     replay: Replay,
     slots: Resources,
+    /// Drop from which decay is reported where the model says nothing.
+    drop: f64,
 }
 
 /// What the sections of one model need of each other.
@@ -62,7 +65,9 @@ pub(crate) fn check(text: &str, base: &Path) -> Result<Config, Findings> {
 fn root_section(root: section::Root, base: &Path, findings: &mut Findings) -> Config {
     let replay = replay(root.replay.unwrap_or_default_section(), findings);
     let slots = root.slots.unwrap_or_default_section();
-    let shared = Shared { replay, slots: machine(&slots) };
+    let decay = root.decay.unwrap_or_default_section().threshold;
+    let drop = decay.map_or(0.05, |threshold| threshold.value.0);
+    let shared = Shared { replay, slots: machine(&slots), drop };
     let mut limits = fleet::Limits {
         slots: shared.slots,
         total: slots.budget.map(|budget| budget.value),
@@ -88,13 +93,12 @@ fn root_section(root: section::Root, base: &Path, findings: &mut Findings) -> Co
         models.push(model);
     }
     let drift = root.drift.unwrap_or_default_section().threshold;
-    let decay = root.decay.unwrap_or_default_section().threshold;
     Config {
         models,
         replay: shared.replay,
         fleet: limits,
         drift_threshold: drift.map_or(0.3, |threshold| threshold.value.0),
-        decay_threshold: decay.map_or(0.05, |threshold| threshold.value.0),
+        decay_threshold: shared.drop,
         base: base.to_owned(),
         state: place(state.directory, ".afresh"),
         production: place(state.production, "production"),
@@ -143,6 +147,7 @@ fn model(
     let features = data.as_ref().map(|data| &data.source);
     let gate = gate::check(gate, features, &context, &mut policy, findings);
     rollout::check(section.rollout.unwrap_or_default_section(), &mut policy, findings);
+    let decay = decay::check(retrain.decay, gate.judging.metric, &context, findings);
     let data = data?;
     let split = split_rule(&gate, &train);
     let model = ModelConfig {
@@ -160,7 +165,7 @@ fn model(
         policy,
         advice: retrain.advice,
         judging: gate.judging,
-        decay_test: retrain.decay_test,
+        decay,
         per_cpu_hour: retrain.per_cpu_hour,
     };
     Some((model, retrain.budget))

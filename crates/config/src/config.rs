@@ -70,8 +70,8 @@ pub struct ModelConfig {
     pub advice: settings::Settings,
     /// What is compared on the holdout.
     pub judging: Judging,
-    /// How decay is tested.
-    pub decay_test: DecayTest,
+    /// How decay is watched.
+    pub decay: DecayWatch,
     /// What an hour of training costs in the owner's unit; `None`: the policy's price of a run.
     pub per_cpu_hour: Option<f64>,
 }
@@ -129,13 +129,40 @@ pub struct Judging {
     pub slices: Vec<String>,
 }
 
+/// How decay is watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecayWatch {
+    /// How it is tested.
+    pub test: DecayTest,
+    /// What is watched, in the order of reports; at least one.
+    pub metrics: Vec<Metric>,
+    /// What metrics are averaged over, the shortest first; at least one.
+    pub windows: Vec<DecayWindow>,
+    /// Largest drop that is let pass, in the metric's unit; of `rmse` and `mae` a share of the baseline.
+    pub drop: f64,
+}
+
+/// A stretch of time that metrics are averaged over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecayWindow {
+    /// As it is written, such as `24h`.
+    pub name: String,
+    /// How far it reaches back.
+    pub length: Duration,
+    /// Width of one value.
+    pub bucket: Duration,
+}
+
 /// How decay is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecayTest {
     /// Sequentially: looking often raises no false alarm.
     Sequential,
-    /// By a t-test of the buckets against the baseline at each look.
+    /// By a t-test of the buckets against the baseline at each look, corrected for the number of metrics and
+    /// windows.
     TTest,
+    /// The same uncorrected: the classic preset's.
+    TTestUncorrected,
 }
 
 impl Config {

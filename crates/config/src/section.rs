@@ -22,7 +22,7 @@ use crate::key::{Key, Placed, Written, join, section};
 use crate::problem::Findings;
 use crate::value::{
     Alpha, Count, Date, Days, Devices, Every, Few, Finite, Label, Length, Memory, Moment,
-    NotNegative, OrOff, Parameter, Percent, Share, Truth, Word,
+    NotNegative, OrOff, Parameter, Percent, Share, Tagged, Truth, Word,
 };
 
 section! {
@@ -220,10 +220,9 @@ section! {
         depends_on_past: Truth = false,
         /// Drift score at which a run starts; `false`: drift only alerts.
         drift: OrOff<Share> = false,
-        /// Decay at which a run starts: a drop of the metric, or the alarm of the sequential test.
+        /// Decay at which a run starts: a drop of the metric, or the alarm of the sequential test; and how decay
+        /// is watched.
         decay: OrOff<Decay> = false,
-        /// How decay is tested.
-        decay_test: OneOf<DecayTest> = "sequential",
         /// Available rows since the champion's cut at which a run starts.
         volume: Count,
         /// Delivered labels at which a run starts.
@@ -256,12 +255,22 @@ section! {
 }
 
 section! {
-    /// When decay starts a run: one of the two.
+    /// When decay starts a run, by `drop` or `sequential`, and how it is watched. Without either of the two decay only
+    /// alerts, or starts runs as the preset says.
     DecayRule {
-        /// The drop of the metric, in its own unit.
+        /// The drop of a metric, in its own unit; of `rmse` and `mae` as a share of the baseline. By the sequential
+        /// test it must be proven.
         drop: NotNegative,
-        /// Whether the sequential test's alarm decides.
+        /// Whether the alarm of the sequential test on the task's loss decides, however large the drop.
         sequential: Truth,
+        /// Stretches of time that metrics are averaged over; where left out, `24h` and one period of the replay.
+        windows: Vec<Placed<Tagged>>,
+        /// Width of a value of a window, which holds at least 30 rows; where left out, a 24th of the window.
+        bucket: Length,
+        /// What is watched; where left out, the metric of the gate, and log loss or `rmse`.
+        metrics: Vec<Placed<OneOf<Metric>>>,
+        /// How decay is tested: sequentially, which may be looked at at any time, or by t-test of the values.
+        test: OneOf<DecayTest> = "sequential",
     }
 }
 

@@ -56,6 +56,10 @@ pub(crate) struct Truth(pub(crate) bool);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Length(pub(crate) Duration);
 
+/// A length of time above zero, called as it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Tagged(pub(crate) String, pub(crate) Duration);
+
 /// Bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory(pub(crate) u64);
@@ -258,6 +262,17 @@ impl Plain for Length {
     }
     fn schema() -> Json {
         length_schema()
+    }
+}
+
+impl Plain for Tagged {
+    const WANTED: &'static str = <Length as Plain>::WANTED;
+    fn parse(value: &DeValue<'_>) -> Option<Tagged> {
+        let length = <Length as Plain>::parse(value)?;
+        Some(Tagged(value.as_str()?.trim().to_owned(), length.0))
+    }
+    fn schema() -> Json {
+        <Length as Plain>::schema()
     }
 }
 

@@ -65,6 +65,8 @@ pub enum DecayRule {
     Drop(f64),
     /// The sequential test raises its alarm.
     Sequential,
+    /// The sequential test raises its alarm, and the drop reaches this number.
+    Proven(f64),
 }
 
 /// A cadence and what becomes of missed times.

@@ -94,7 +94,8 @@ pub struct Decay {
     pub version: VersionId,
     /// Name of the metric.
     pub metric: String,
-    /// Baseline minus current, oriented so that positive is worse; in the metric's unit.
+    /// Baseline minus current, oriented so that positive is worse; in the metric's unit, of errors in the label's
+    /// unit as a share of the baseline.
     pub drop: f64,
     /// Whether the sequential test raised its alarm.
     pub alarm: bool,

@@ -3,8 +3,12 @@
 //! Scores are taken of rows whose label is available; how many still wait for theirs is the caller's to
 //! count and stands in every report.
 
+pub mod buckets;
+mod pairs;
 pub mod sequential;
+pub mod standard;
 pub mod ttest;
+pub mod watch;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +22,18 @@ pub enum Direction {
     HigherIsBetter,
     /// Losses and errors.
     LowerIsBetter,
+}
+
+/// How it is told whether a drop is more than chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// By evidence that may be looked at after every row.
+    Sequential,
+    /// By t-test over the values, corrected for the number of metrics and windows (Holm), not for looking often.
+    TTest,
+    /// By t-test, each by itself: of twenty quiet ones, one is significant.
+    TTestUncorrected,
 }
 
 /// One metric of one window against its baseline.
@@ -37,16 +53,24 @@ pub struct Decay {
     pub drop_percent: f64,
     /// Sample standard deviation of the window's values.
     pub std: f64,
-    /// How surprising the values would be had nothing changed.
+    /// How surprising the values would be had nothing changed; sequentially: whenever one looks.
     pub p_value: f64,
-    /// `p_value` is below 0.05. It informs and never decides.
+    /// The same, corrected for the number of things tested; `p_value` where it is not.
+    pub p_adjusted: f64,
+    /// `p_adjusted` is below 0.05. It informs and never decides.
     pub significant: bool,
-    /// The drop is larger than the threshold allows; sequentially: the alarm has gone off.
+    /// The drop is larger than the threshold allows; sequentially: and the alarm has gone off.
     pub detected: bool,
     /// Largest drop that is let pass, in the metric's unit.
     pub threshold: f64,
     /// Predictions of the window whose label is not available yet.
     pub unlabelled: usize,
+    /// How `p_value` was found.
+    pub test: Test,
+    /// Values of the window; sequentially without windows: rows.
+    pub values: usize,
+    /// Buckets left out because the metric is undefined there.
+    pub undefined: usize,
 }
 
 /// Below this `p_value` a drop is called significant.

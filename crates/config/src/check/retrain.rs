@@ -2,20 +2,20 @@
 
 use afresh_core::blackout::Zone;
 use afresh_core::fleet::Budget;
-use afresh_core::policy::{Approval, Attention, DecayRule, Policy, Retry};
+use afresh_core::policy::{Approval, Attention, Policy, Retry};
 use afresh_policy::settings::{Kind, Settings};
 use chrono_tz::Tz;
 
-use super::{Context, OrDefault, when};
-use crate::config::{DecayTest, Preset};
+use super::{Context, OrDefault, decay, when};
+use crate::config::Preset;
 use crate::key::Placed;
 use crate::problem::{Findings, Span};
-use crate::section::{self, Decay};
+use crate::section;
 use crate::value::{Every, NotNegative, OrOff};
 
 pub(super) struct Checked {
     pub(super) advice: Settings,
-    pub(super) decay_test: DecayTest,
+    pub(super) decay: decay::Written,
     pub(super) per_cpu_hour: Option<f64>,
     pub(super) budget: Option<Budget>,
 }
@@ -34,7 +34,8 @@ pub(super) fn check(
         Kind::Never | Kind::Thresholds => Attention::Notes,
         Kind::Always | Kind::Periodic | Kind::PeriodicDecay => Attention::Acts,
     };
-    triggers(&section, policy, findings);
+    triggers(&section, policy);
+    let decay = decay::rule(section.decay.as_ref(), context, policy, findings);
     when::schedule(&section, kind, model, Zone(zone), context, policy, findings);
     if kind == Kind::Never {
         refuse_triggers(&section, findings);
@@ -60,13 +61,9 @@ pub(super) fn check(
         policy.estimate_cpu_seconds = estimate.value.0;
     }
     affordable(&cost, findings);
-    let default_test = match context.preset {
-        Preset::Recommended => DecayTest::Sequential,
-        Preset::Classic => DecayTest::TTest,
-    };
     Checked {
         advice: advice(kind, &section, &cost, findings),
-        decay_test: section.decay_test.map_or(default_test, |test| test.value.0),
+        decay,
         per_cpu_hour: cost.per_cpu_hour.map(|price| price.value.0),
         budget: cost.budget.map(|budget| budget.value),
     }
@@ -80,40 +77,16 @@ fn kind(section: &section::Retrain, preset: Preset) -> Kind {
     section.policy.as_ref().map_or(default, |kind| kind.value.0)
 }
 
-fn triggers(section: &section::Retrain, policy: &mut Policy, findings: &mut Findings) {
+fn triggers(section: &section::Retrain, policy: &mut Policy) {
     if let Some(drift) = &section.drift {
         policy.drift = match &drift.value {
             OrOff::Set(score) => Some(score.0),
             OrOff::Off => None,
         };
     }
-    if let Some(Placed { value, at }) = &section.decay {
-        policy.decay = match value {
-            OrOff::Off => None,
-            OrOff::Set(Decay::Drop(drop)) => Some(DecayRule::Drop(*drop)),
-            OrOff::Set(Decay::Rule(rule)) => decay_rule(rule, at, findings),
-        };
-    }
     policy.volume = section.volume.as_ref().map(|rows| rows.value.0).or(policy.volume);
     policy.labels = section.labels.as_ref().map(|rows| rows.value.0).or(policy.labels);
     policy.data = section.data.as_ref().map(|rows| rows.value.0).or(policy.data);
-}
-
-fn decay_rule(rule: &section::DecayRule, at: &Span, findings: &mut Findings) -> Option<DecayRule> {
-    let sequential = rule.sequential.as_ref().is_some_and(|sequential| sequential.value.0);
-    match (&rule.drop, sequential) {
-        (Some(drop), false) => Some(DecayRule::Drop(drop.value.0)),
-        (None, true) => Some(DecayRule::Sequential),
-        (both, _) => {
-            let what = if both.is_some() { "both rules" } else { "no rule" };
-            findings.add(
-                at,
-                format!("`retrain.decay` holds {what}"),
-                "write either `{ drop = 0.05 }` or `{ sequential = true }`",
-            );
-            None
-        }
-    }
 }
 
 /// What would start runs although the policy is never to.
@@ -126,7 +99,7 @@ fn refuse_triggers(section: &section::Retrain, findings: &mut Findings) {
     }
     for (key, at) in [
         ("drift", set(section.drift.as_ref())),
-        ("decay", set(section.decay.as_ref())),
+        ("decay", decay::starts(section.decay.as_ref())),
         ("schedule", set(section.schedule.as_ref())),
         ("every", at(section.every.as_ref())),
         ("volume", at(section.volume.as_ref())),

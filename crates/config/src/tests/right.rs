@@ -17,7 +17,9 @@ use afresh_train::recipe::{Engine, Recipe, RowFormat, Variable};
 use serde_json::{Value, json};
 
 use super::{parse, with};
-use crate::config::{Config, DecayTest, ModelConfig, Preset, TrainingWindow, Windows};
+use crate::config::{
+    Config, DecayTest, DecayWatch, DecayWindow, ModelConfig, Preset, TrainingWindow, Windows,
+};
 
 /// The example of the design.
 const EXAMPLE: &str = r#"
@@ -107,7 +109,7 @@ fn example_of_the_design_is_read_key_by_key() {
     assert_eq!(json!(trees.params), json!({ "max_depth": 6, "eta": 0.1 }));
     let policy = &model.policy;
     assert_eq!((policy.drift, policy.volume), (Some(0.3), Some(50_000)));
-    assert_eq!(policy.decay, Some(DecayRule::Drop(0.05)));
+    assert_eq!(policy.decay, Some(DecayRule::Proven(0.05)));
     let schedule = policy.schedule.as_ref().unwrap();
     assert_eq!(schedule.cadence.start().to_string(), "2026-01-01T00:00:00Z");
     let next = schedule.cadence.next(Timestamp(0), "flight-delay").unwrap();
@@ -155,7 +157,18 @@ fn a_source_alone_is_the_recommended_preset() {
     assert_eq!(model.recipe, Recipe::boosted_trees());
     assert_eq!(model.advice, Settings::recommended());
     assert_eq!(model.split, split::Rule::new(Duration::days(7)));
-    assert_eq!(model.decay_test, DecayTest::Sequential);
+    let window = |name: &str, hours| DecayWindow {
+        name: name.to_owned(),
+        length: Duration::hours(hours),
+        bucket: Duration::minutes(hours * 60 / 24),
+    };
+    let decay = DecayWatch {
+        test: DecayTest::Sequential,
+        metrics: vec![Metric::Auc, Metric::LogLoss],
+        windows: vec![window("24h", 24), window("7d", 168)],
+        drop: 0.05,
+    };
+    assert_eq!(model.decay, decay);
     assert_eq!(
         (model.source.time.as_str(), model.source.label.as_deref()),
         ("event_time", Some("label"))
@@ -171,7 +184,7 @@ fn classic_preset_is_the_specification() {
     assert_eq!(model.policy, Policy::classic());
     assert_eq!(model.policy.gate, Rule::classic());
     assert_eq!((model.advice.kind, model.policy.advice), (Kind::Thresholds, Attention::Notes));
-    assert_eq!(model.decay_test, DecayTest::TTest);
+    assert_eq!((model.decay.test, model.decay.drop), (DecayTest::TTestUncorrected, 0.05));
     let Engine::BoostedTrees(trees) = &model.recipe.engine else { panic!("{:?}", model.recipe) };
     assert_eq!((trees.rounds, trees.early_stopping), (1_000, 50));
     assert_eq!(json!(trees.params), json!({ "max_depth": 6, "eta": 0.1, "eval_metric": "auc" }));
@@ -315,7 +328,7 @@ fn every_rule_of_the_policy_can_be_written() {
         priority_min: policy.priority_min,
         cooldown: Duration::ZERO,
         drift: Some(0.4),
-        decay: Some(DecayRule::Drop(0.1)),
+        decay: Some(DecayRule::Proven(0.1)),
         volume: Some(10),
         labels: Some(20),
         data: Some(30),
@@ -503,4 +516,53 @@ fn examples_are_read() {
         let config = config.unwrap_or_else(|error| panic!("{name}: {:?}", error.to_json()));
         assert_eq!(config.models.len(), 1, "{name}");
     }
+}
+
+#[test]
+fn decay_is_watched_as_the_owner_says() {
+    let decay = |lines: &str| {
+        let model = one(&with("retrain", lines));
+        (model.policy.decay, model.decay)
+    };
+    let (rule, watch) = decay(
+        "decay = { drop = 0.02, windows = [\"7d\", \"36h\"], metrics = [\"log_loss\", \"f1\"], bucket = \"30min\" }",
+    );
+    assert_eq!((rule, watch.drop), (Some(DecayRule::Proven(0.02)), 0.02));
+    assert_eq!(
+        (watch.test, watch.metrics),
+        (DecayTest::Sequential, vec![Metric::LogLoss, Metric::F1])
+    );
+    let windows = watch.windows.iter().map(|w| (w.name.as_str(), w.length, w.bucket));
+    let (half, hours) = (Duration::minutes(30), Duration::hours);
+    assert_eq!(windows.collect::<Vec<_>>(), [("36h", hours(36), half), ("7d", hours(168), half)]);
+    // How it is tested decides what a drop must be: proven, or only measured.
+    for (lines, rule, test) in [
+        ("decay = 0.1", DecayRule::Proven(0.1), DecayTest::Sequential),
+        ("decay = { drop = 0.1, test = \"t-test\" }", DecayRule::Drop(0.1), DecayTest::TTest),
+        ("decay = { sequential = true }", DecayRule::Sequential, DecayTest::Sequential),
+        ("preset = \"classic\"", DecayRule::Drop(0.05), DecayTest::TTestUncorrected),
+        (
+            "preset = \"classic\"\ndecay = { test = \"t-test\" }",
+            DecayRule::Drop(0.05),
+            DecayTest::TTestUncorrected,
+        ),
+        (
+            "preset = \"classic\"\ndecay = { test = \"sequential\" }",
+            DecayRule::Proven(0.05),
+            DecayTest::Sequential,
+        ),
+    ] {
+        let (found, watch) = decay(lines);
+        assert_eq!((found, watch.test), (Some(rule), test), "{lines}");
+    }
+    // What is only watched starts nothing.
+    let (rule, watch) = decay("policy = \"never\"\ndecay = { windows = [\"1h\"] }");
+    assert_eq!((rule, watch.windows[0].bucket), (None, Duration::seconds(150)));
+    let text = with("retrain", "decay = false").replace(
+        "[model.m.data]",
+        "[replay]\nperiod = \"24h\"\n[decay]\nthreshold = 0.1\n[model.m]\ntask = \"regression\"\n[model.m.data]",
+    );
+    let model = one(&text);
+    assert_eq!((model.policy.decay, model.decay.drop), (None, 0.1));
+    assert_eq!((model.decay.metrics, model.decay.windows.len()), (vec![Metric::Rmse], 1));
 }

@@ -171,7 +171,10 @@ impl Turn<'_> {
                     Reason { measured: Some(*drop), ..Reason::new(Code::SequentialAlarm, words) },
                 )
             }
-            Some(DecayRule::Sequential) => {
+            Some(DecayRule::Proven(limit)) if *alarm => {
+                threshold(&format!("proven drop of {metric}"), *drop, Some(limit), *priority)
+            }
+            Some(DecayRule::Sequential | DecayRule::Proven(_)) => {
                 let words = format!("{metric} dropped by {drop:.4}, not beyond chance");
                 stay(Reason { measured: Some(*drop), ..Reason::new(Code::SequentialQuiet, words) })
             }

@@ -76,7 +76,9 @@ fn between_steps_the_function_is_straight() {
     close(isotonic.apply(0.5), 1.0);
     assert!(isotonic.apply(f64::NAN).is_nan());
     let one = Isotonic::fit(&[0.3, 0.3], &[0.0, 1.0], None).unwrap();
-    assert_eq!([one.apply(0.0), one.apply(0.3), one.apply(9.0)], [0.5; 3]);
+    for score in [0.0, 0.3, 9.0] {
+        close(one.apply(score), 0.5);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod bettor;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use super::{Decay, SIGNIFICANCE, percent};
+use super::{Decay, SIGNIFICANCE, Test, percent};
 use crate::metrics::Task;
 use crate::metrics::loss::LOG_LOSS_MAX;
 use bettor::{Bettor, window_of};
@@ -346,10 +346,14 @@ impl Sequential {
             drop_percent: self.excess_percent,
             std: self.recent_standard_deviation,
             p_value: self.p_value,
+            p_adjusted: self.p_value,
             significant: self.p_value < SIGNIFICANCE,
             detected: self.detected,
             threshold: self.threshold,
             unlabelled,
+            test: Test::Sequential,
+            values: usize::try_from(self.rows).unwrap_or(usize::MAX),
+            undefined: 0,
         }
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{Decay, Direction, SIGNIFICANCE, percent};
+use super::{Decay, Direction, SIGNIFICANCE, Test, percent};
 use crate::metrics::Metric;
 
 /// Fewer values than this say nothing.
@@ -40,17 +40,17 @@ pub struct Series<'a> {
 }
 
 impl Threshold {
-    /// 0.05, relative for metrics in the label's unit.
+    /// `drop` in the metric's unit; of metrics in the label's unit as a share of the baseline.
     #[must_use]
-    pub fn default_for(metric: Metric) -> Threshold {
+    pub fn of(metric: Metric, drop: f64) -> Threshold {
         match metric {
-            Metric::Rmse | Metric::Mae => Threshold::Relative(0.05),
+            Metric::Rmse | Metric::Mae => Threshold::Relative(drop),
             Metric::Auc
             | Metric::Accuracy
             | Metric::LogLoss
             | Metric::Brier
             | Metric::F1
-            | Metric::R2 => Threshold::Absolute(0.05),
+            | Metric::R2 => Threshold::Absolute(drop),
         }
     }
 
@@ -95,10 +95,14 @@ pub fn window(series: &Series<'_>, threshold: Threshold) -> Option<Decay> {
         drop_percent: percent(drop, baseline),
         std,
         p_value,
+        p_adjusted: p_value,
         significant: p_value < SIGNIFICANCE,
         detected: drop > threshold,
         threshold,
         unlabelled: series.unlabelled,
+        test: Test::TTestUncorrected,
+        values: values.len(),
+        undefined: 0,
     })
 }
 
@@ -194,7 +198,7 @@ mod tests {
     #[test]
     fn errors_in_the_labels_unit_are_judged_relatively() {
         let values = [104.0, 103.0, 105.0, 104.0, 104.0, 103.0, 105.0, 104.0, 104.0, 104.0];
-        let threshold = Threshold::default_for(Metric::Rmse);
+        let threshold = Threshold::of(Metric::Rmse, 0.05);
         let decay =
             window(&series(&values, Some(100.0), Direction::of(Metric::Rmse)), threshold).unwrap();
         close(decay.threshold, 5.0);

@@ -68,7 +68,7 @@ fn policy(chance: &mut Chance, number: usize) -> Policy {
         priority_min: Priority::new(level).unwrap_or(Priority::LOWEST),
         cooldown: chance.pick(&[Duration::ZERO, Duration::hours(3), Duration::hours(24)]),
         drift: chance.pick(&[None, Some(0.3), Some(0.5)]),
-        decay: chance.pick(&[None, Some(DecayRule::Drop(0.05)), Some(DecayRule::Sequential)]),
+        decay: chance.pick(&[None, Some(DecayRule::Drop(0.05)), Some(DecayRule::Proven(0.05))]),
         volume: chance.pick(&[None, Some(1_000)]),
         labels: chance.pick(&[None, Some(500)]),
         data: chance.pick(&[None, Some(2_000)]),

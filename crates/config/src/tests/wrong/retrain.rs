@@ -150,6 +150,14 @@ fn triggers_fit_the_policy() {
             "decay = {}",
             "decay = { dorp = 0.05 }",
             "decay = -0.1",
+            "decay = { sequential = true, test = \"t-test\" }",
+            "decay = { test = \"ttest\" }",
+            "decay = { windows = [], metrics = [] }",
+            "decay = { windows = [\"24h\", \"1d\"], metrics = [\"auc\", \"rmse\", \"auc\"] }",
+            "decay = { windows = [\"a day\"] }",
+            "decay = { windows = [\"24h\"], bucket = \"3h\" }",
+            "decay = { bucket = \"5s\" }",
+            "decay_test = \"sequential\"",
         ],
         &expect![[r#"
             policy = "never"
@@ -183,6 +191,26 @@ fn triggers_fit_the_policy() {
               4:11 unknown key `retrain.decay.dorp` | did you mean `drop`?
             decay = -0.1
               4:9 `retrain.decay` is -0.1 | write a number that is not negative
+            decay = { sequential = true, test = "t-test" }
+              4:37 `retrain.decay.sequential` needs the sequential test, and `test` is "t-test" | leave `test` out, or write `drop = 0.05` instead
+            decay = { test = "ttest" }
+              4:18 `retrain.decay.test` is "ttest" | did you mean `t-test`? it is one of `sequential` or `t-test`
+            decay = { windows = [], metrics = [] }
+              4:21 `retrain.decay.windows` holds 0 windows | write 1 to 10, such as `["24h", "7d"]`
+              4:35 `retrain.decay.metrics` is empty | write at least one, such as `["accuracy"]`, or leave it out
+            decay = { windows = ["24h", "1d"], metrics = ["auc", "rmse", "auc"] }
+              4:29 window `1d` is written twice | leave one out
+              4:54 `rmse` does not measure a binary model | write `auc`, `accuracy`, `log_loss`, `brier` or `f1`
+              4:62 `auc` is written twice | leave one out
+            decay = { windows = ["a day"] }
+              4:22 `retrain.decay.windows` is "a day" | write a length of time above zero, such as `7d`, `24h` or `10min`
+            decay = { windows = ["24h"], bucket = "3h" }
+              4:22 window `24h` holds 8 buckets of 3h: below 10 nothing is said | write a bucket of at most `144min`, or a longer window
+            decay = { bucket = "5s" }
+              4:20 window `24h` holds 17280 buckets of 5s, more than 10000 | write a wider bucket or a shorter window
+              4:20 window `7d` holds 120960 buckets of 5s, more than 10000 | write a wider bucket or a shorter window
+            decay_test = "sequential"
+              4:1 unknown key `retrain.decay_test` | write one of `preset`, `policy`, `every`, `rows_min`, `schedule`, `start`, `timezone`, `catch_up`, `jitter`, `depends_on_past`, `drift`, `decay`, `volume`, `labels`, `data`, `cooldown`, `priority_min`, `blackout`, `retries`, `retry_delay`, `limits`, `approval`, `incremental`, `incremental_rounds`, `max_trees` or `cost`
         "#]],
     );
 }
