@@ -25,7 +25,7 @@ const MS_A_DAY: i64 = 86_400_000;
 
 /// What a column of a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Holds {
+pub enum Holds {
     /// What a feature may hold.
     Values(Kind),
     /// No value in any row, of no particular type.
@@ -37,7 +37,7 @@ pub(crate) enum Holds {
 }
 
 /// Texts and their codes in order of first appearance.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Names {
     pub(crate) names: Vec<String>,
     codes: HashMap<String, u32>,
@@ -50,6 +50,11 @@ pub(crate) struct NotATime {
 }
 
 impl Names {
+    /// The code of `name`, where it has one.
+    pub(crate) fn known(&self, name: &str) -> Option<u32> {
+        self.codes.get(name).copied()
+    }
+
     /// The code of `name`, a new one where it is new.
     pub(crate) fn code(&mut self, name: &str) -> u32 {
         if let Some(code) = self.codes.get(name) {

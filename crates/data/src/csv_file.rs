@@ -42,12 +42,7 @@ impl<'a> CsvFile<'a> {
     pub(crate) fn open(bytes: &'a [u8], name: String) -> Result<CsvFile<'a>, Error> {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let has = |mark| line.contains(&mark);
-        let delimiter = match (has(b','), has(b';'), has(b'\t')) {
-            (false, true, _) => b';',
-            (false, false, true) => b'\t',
-            _ => b',',
-        };
+        let delimiter = delimiter_of(line);
         let mut file = CsvFile { bytes, delimiter, header: Vec::new(), name };
         let mut reader = file.reader();
         let header = reader.headers().map_err(|error| file.fault(error, Some(1)))?;
@@ -209,8 +204,18 @@ impl<'a> CsvFile<'a> {
     }
 }
 
+/// What parts the fields of a file with this `header`.
+pub(crate) fn delimiter_of(header: &[u8]) -> u8 {
+    let has = |mark| header.contains(&mark);
+    match (has(b','), has(b';'), has(b'\t')) {
+        (false, true, _) => b';',
+        (false, false, true) => b'\t',
+        _ => b',',
+    }
+}
+
 impl Look {
-    fn see(&mut self, text: &str, zone: Tz) {
+    pub(crate) fn see(&mut self, text: &str, zone: Tz) {
         let text = text.trim();
         if labels::is_missing(text) {
             self.missing = true;

@@ -11,6 +11,7 @@ pub mod schema;
 pub mod source;
 pub mod spec;
 pub mod split;
+pub mod table;
 
 mod build;
 mod columnar;

@@ -1,17 +1,19 @@
 //! Parquet through an object store: only the row groups of the window, only the columns asked for.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{FieldRef, Schema as ArrowSchema};
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
@@ -34,6 +36,7 @@ const BATCH_ROWS: usize = 8_192;
 const FOOTER_BYTES: usize = 65_536;
 
 /// One Parquet file, its footer read.
+#[derive(Debug)]
 pub(crate) struct ParquetFile {
     reader: Reader,
     metadata: ArrowReaderMetadata,
@@ -47,7 +50,7 @@ pub(crate) struct Groups {
     pub(crate) all: usize,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Reader {
     store: Arc<dyn ObjectStore>,
     path: Path,
@@ -180,6 +183,49 @@ impl ParquetFile {
         })
         .await?;
         Ok(found)
+    }
+
+    /// Rows of all row groups.
+    pub(crate) fn rows_all(&self) -> u64 {
+        (0..self.row_groups().len()).map(|group| self.rows(group)).sum()
+    }
+
+    /// Calls `take` with every batch of `columns` (ascending) until it breaks. A local file is read
+    /// page by page, so that memory does not grow with its row groups.
+    pub(crate) async fn scan(
+        &self,
+        columns: &[usize],
+        batch_rows: usize,
+        take: &mut dyn FnMut(&RecordBatch) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let place = || Place::file(&self.name);
+        let damaged = |error| fault(ParquetError::ArrowError(format!("{error}")), place());
+        let reader = &self.reader;
+        let found = reader.store.get(&reader.path).await;
+        let found = found.map_err(|error| fault(external(error), place()))?;
+        let metadata = self.metadata.clone();
+        if let GetResultPayload::File(file, _) = found.payload {
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+            let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+            let batches = builder.with_projection(mask).with_batch_size(batch_rows).build();
+            for batch in batches.map_err(|error| fault(error, place()))? {
+                if take(&batch.map_err(damaged)?)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            return Ok(ControlFlow::Continue(()));
+        }
+        drop(found);
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader.clone(), metadata);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+        let stream = builder.with_projection(mask).with_batch_size(batch_rows).build();
+        let mut stream = stream.map_err(|error| fault(error, place()))?;
+        while let Some(batch) = stream.try_next().await.map_err(|error| fault(error, place()))? {
+            if take(&batch)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     pub(crate) fn names(&self) -> Vec<&str> {

@@ -8,6 +8,7 @@ pub mod replay;
 
 pub mod cards;
 pub mod chart;
+pub mod drift_page;
 pub mod format;
 pub mod page;
 pub mod table;

@@ -198,7 +198,7 @@ impl Comparison<'_> {
     }
 }
 
-fn logo() -> Markup {
+pub(crate) fn logo() -> Markup {
     html! {
         svg viewBox="0 0 24 24" aria-hidden="true" {
             path d="M20 12a8 8 0 1 1-2.6-5.9" {}
