@@ -5,6 +5,7 @@ pub mod phase;
 pub mod progress;
 pub mod replay;
 pub mod report;
+pub mod steps;
 
 use comfy_table::{Table, presets};
 

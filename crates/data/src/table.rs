@@ -21,7 +21,7 @@ use crate::place::{self, Format};
 use crate::schema::Kind;
 
 pub use crate::columnar::Holds;
-pub use sample::Sample;
+pub use sample::{Drawn, Sample};
 pub use shared::{LeftOut, Mismatch, Selection, Shared, shared};
 
 use self::csv::{Content, CsvTable};

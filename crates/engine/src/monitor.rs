@@ -1,6 +1,7 @@
 //! What the monitors see: drift of the newest rows, decay of the champion, a candidate's conduct.
 //! Measures are taken from available rows only; what follows from them is decided elsewhere.
 
+pub mod attribution;
 mod decay;
 mod drift;
 

@@ -5,6 +5,7 @@ mod boosted;
 pub mod child;
 mod command;
 pub mod dataset;
+pub mod domain;
 pub mod encoding;
 #[cfg(test)]
 mod engine_tests;

@@ -1,124 +1,137 @@
-//! `drift`: how far the newest whole period moved from the champion's rows, column by column.
+//! `drift`: how far rows moved, column by column: one table against another without any
+//! configuration, or a model's newest period against the rows that trained its champion.
 
-use afresh_core::id::VersionId;
-use afresh_core::time::Window;
-use afresh_engine::look;
-use afresh_engine::monitor::Sight;
-use afresh_ml::drift::ColumnDrift;
-use anyhow::Context as _;
-use serde_json::json;
+mod compare;
+mod html;
+mod importance;
+mod live;
+mod memory;
+mod model;
+mod show;
+mod tables;
+mod threshold;
+
+use std::path::PathBuf;
+
+use afresh_core::time::Duration;
+use clap::ArgAction;
+
+pub(super) use live::see;
 
 use super::Context;
 use crate::fault::Fault;
-use crate::live::{Columns, Live};
-use crate::output::{self, number};
-use crate::wiring;
+use crate::moment;
 
-/// Compares the newest whole period with the rows that trained what serves: a score for each
-/// column in [0, 1], and their mean weighted by importance. The columns that matter most come
-/// first. Looks only; nothing is decided.
+/// Compares two tables, or the newest whole period of a model with the rows that trained what
+/// serves: a score for each column in [0, 1], and their mean weighted by importance. The columns
+/// that matter most come first. Looks only; nothing is decided.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  afresh drift
-  afresh drift shop/churn --json | jq '.columns[] | select(.drifted) | .name'
-  afresh drift --now 2013-06-01        as if it were that day")]
+  afresh drift may.parquet june.parquet              two files; no configuration is needed
+  afresh drift 'logs/2026-05-*.csv' logs/june/ --html drift.html
+  afresh drift may.csv june.csv --slices region,plan --fail-on-drift
+  afresh drift history.parquet june.parquet --time event_time --period 7d
+  afresh drift may.parquet june.parquet --model shop/churn      and what it did to the predictions
+  afresh drift shop/churn                            a model's newest period
+  afresh drift --json | jq '.columns[] | select(.drifted) | .name'")]
 pub struct Arguments {
-    /// The model, where there are several.
+    /// Two tables, the earlier first: files, directories or globs of Parquet or CSV. Or a model;
+    /// the only one where nothing is written.
+    #[arg(value_name = "REF CUR | MODEL", num_args = 0..=2)]
+    places: Vec<String>,
+    /// End with exit code 1 where drift is found: for use in scripts.
+    #[arg(long)]
+    fail_on_drift: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What can be asked of two tables.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Two tables")]
+pub(super) struct Options {
+    /// Write a page with pictures of every column.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Score from which rows have drifted, between 0 and 1; 0.3 where no history tells better.
+    #[arg(long, value_name = "SCORE", value_parser = threshold::score)]
+    threshold: Option<f64>,
+    /// Column of the event time in REF: its periods calibrate the threshold.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "threshold")]
+    time: Option<String>,
+    /// Length of those periods.
+    #[arg(long, value_name = "LENGTH", value_parser = moment::length, default_value = "7d", requires = "time")]
+    period: Duration,
+    /// How long quiet rows should go without an alarm, in the mean.
+    #[arg(long, value_name = "LENGTH", value_parser = moment::length, default_value = "90d", requires = "time")]
+    expected_run_time: Duration,
+    /// Weights of the columns: a JSON file of `{"column": weight}`, or `column=weight,…`; columns
+    /// without one count for nothing.
+    #[arg(long, value_name = "FILE | WEIGHTS", conflicts_with = "model")]
+    importance: Option<String>,
+    /// A model of the configuration, whose champion says how important columns are and how its
+    /// predictions moved.
+    #[arg(long, value_name = "NAME")]
     model: Option<String>,
-}
-
-/// What the monitors see of a model now.
-pub(super) struct Seen {
-    pub(super) name: String,
-    pub(super) version: VersionId,
-    pub(super) period: Window,
-    pub(super) sight: Sight,
-}
-
-/// Looks at a model without telling its core.
-pub(super) async fn see(context: &Context, model: Option<&str>) -> Result<Seen, Fault> {
-    let live = Live::open(context).await?;
-    let model = wiring::model(&live.config, model)?;
-    let name = &model.name;
-    let mut driver = live.driver(&[model]).await?;
-    let state = driver.machine().model(name);
-    let version = state.and_then(|state| state.champion().or(state.phase().candidate()));
-    let Some(version) = version else {
-        let help = "`afresh retrain` makes a first one";
-        return Err(Fault::helped(format!("{name} has no version to compare with"), help));
-    };
-    live.employ(&mut driver, model, Columns::Kept).await?;
-    let workshop = driver.workshop(name).context("the model has no workers")?;
-    let looked = look::sight(&workshop, &*live.store, version, live.clock.now()).await;
-    let looked = looked.with_context(|| format!("failed to look at {name}"))?;
-    let Some((period, sight)) = looked else {
-        let help = "write a shorter `period` under [replay], or wait";
-        let length = live.config.replay.period;
-        return Err(Fault::helped(format!("{name} has no whole period of {length} yet"), help));
-    };
-    Ok(Seen { name: name.to_string(), version, period, sight })
+    /// Columns by whose values rows are looked at in parts.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    slices: Vec<String>,
+    /// Compare these columns alone.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Do not compare these.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    exclude: Vec<String>,
+    /// Memory to measure exactly in, such as `512MiB`; what needs more is sketched. A quarter of
+    /// the machine's where it is left out.
+    #[arg(long, value_name = "SIZE", value_parser = memory::size)]
+    memory: Option<u64>,
+    /// Do not train the model that tells the tables apart.
+    #[arg(long = "no-domain-classifier", action = ArgAction::SetFalse)]
+    domain_classifier: bool,
 }
 
 impl Arguments {
     pub async fn run(self, context: &Context) -> Result<(), Fault> {
-        let seen = Box::pin(see(context, self.model.as_deref())).await?;
-        let Seen { name, version, period, sight } = &seen;
-        let Some(drift) = &sight.drift else {
-            let help = "the period is empty, or so were the rows that trained";
-            return Err(Fault::helped(format!("{name} has no rows to compare in {period}"), help));
+        let drifted = match self.places.as_slice() {
+            [reference, current] => {
+                tables::run(reference, current, &self.options, context).await?
+            }
+            [] | [_] | [_, _, _, ..] => {
+                let model = self.places.first().map(String::as_str);
+                if let Some(file) = model.filter(|name| PathBuf::from(name).exists()) {
+                    return Err(Fault::Usage(format!(
+                        "`{file}` is a file: write what it is compared with too, `afresh drift REF CUR`"
+                    )));
+                }
+                if let Some(option) = self.options.asked() {
+                    return Err(Fault::Usage(format!(
+                        "`{option}` belongs to two tables: write `afresh drift REF CUR {option} …`"
+                    )));
+                }
+                live::run(model, context).await?
+            }
         };
-        let importance = |column: &ColumnDrift| {
-            let at = drift.columns.iter().position(|other| other.name == column.name);
-            at.and_then(|at| sight.importance.get(at)).copied().unwrap_or(0.0)
-        };
-        let mut columns = drift.columns.iter().map(|c| (importance(c), c)).collect::<Vec<_>>();
-        columns.sort_by(|(a, left), (b, right)| {
-            (b * right.score).total_cmp(&(a * left.score)).then(right.score.total_cmp(&left.score))
-        });
-        if context.json {
-            let mut value = serde_json::to_value(drift).context("failed to write drift as JSON")?;
-            let rows = columns.iter().map(|(importance, column)| {
-                let mut row = json!(column);
-                row["importance"] = json!(importance);
-                row
-            });
-            value["columns"] = rows.collect();
-            value["model"] = json!(name);
-            value["version"] = json!(version.to_string());
-            value["period"] = json!({"from": period.from.to_string(), "to": period.to.to_string()});
-            output::json(&value);
-            return Ok(());
-        }
-        let word = if drift.drifted { "drifted" } else { "did not drift" };
-        output::line(format_args!(
-            "{name} {word}: score {:.3} of {} rows in {period} against {} rows of {version}, \
-             threshold {:.3}",
-            drift.score, drift.rows.current, drift.rows.reference, drift.threshold
-        ));
-        output::line("");
-        let header = ["column", "importance", "score", "KS or V", "PSI", "JS", "missing", "unseen"];
-        let mut table = output::table(&header);
-        for (importance, column) in columns {
-            let strength = column.ks.map(|ks| ks.statistic);
-            let strength = strength.or(column.chi_square.map(|chi| chi.cramers_v));
-            let mark = if column.drifted { " *" } else { "" };
-            table.add_row([
-                format!("{}{mark}", column.name),
-                format!("{:.1} %", importance * 100.0),
-                format!("{:.3}", column.score),
-                number(strength),
-                number(column.psi),
-                number(column.jensen_shannon),
-                format!(
-                    "{:.1} → {:.1} %",
-                    column.missing.reference * 100.0,
-                    column.missing.current * 100.0
-                ),
-                format!("{:.1} %", column.out_of_range.max(0.0) * 100.0),
-            ]);
-        }
-        output::line(table);
-        Ok(())
+        if drifted && self.fail_on_drift { Err(Fault::Told(1)) } else { Ok(()) }
+    }
+}
+
+impl Options {
+    /// An option that a model alone has no use for.
+    fn asked(&self) -> Option<&'static str> {
+        let given = [
+            ("--html", self.html.is_some()),
+            ("--threshold", self.threshold.is_some()),
+            ("--time", self.time.is_some()),
+            ("--importance", self.importance.is_some()),
+            ("--model", self.model.is_some()),
+            ("--slices", !self.slices.is_empty()),
+            ("--columns", !self.columns.is_empty()),
+            ("--exclude", !self.exclude.is_empty()),
+            ("--memory", self.memory.is_some()),
+            ("--no-domain-classifier", !self.domain_classifier),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 }

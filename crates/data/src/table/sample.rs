@@ -1,9 +1,10 @@
 //! Rows of a table drawn at random, the same ones for the same seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Batch, Cells};
 use crate::rows::{self, MISSING};
+use crate::schema::Kind;
 
 /// Places of rows, ascending, drawn without replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Sample {
 pub struct Drawn {
     next: usize,
     values: rows::Values,
-    known: std::collections::HashMap<String, u32>,
+    known: HashMap<String, u32>,
 }
 
 impl Sample {
@@ -47,18 +48,6 @@ impl Sample {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
-    }
-
-    /// An empty column to [`Sample::take`] values into.
-    #[must_use]
-    pub fn column(cells: Cells<'_>) -> Drawn {
-        let values = match cells {
-            Cells::Numeric(_) => rows::Values::Numeric(Vec::new()),
-            Cells::Categorical { .. } => {
-                rows::Values::Categorical { codes: Vec::new(), names: Vec::new() }
-            }
-        };
-        Drawn { next: 0, values, known: std::collections::HashMap::new() }
     }
 
     /// Adds the drawn rows of `batch`, whose column has these `cells`. Batches come in order.
@@ -96,6 +85,16 @@ impl Sample {
 }
 
 impl Drawn {
+    /// An empty column to [`Sample::take`] values of this kind into.
+    #[must_use]
+    pub fn new(kind: Kind) -> Drawn {
+        let values = match kind {
+            Kind::Numeric | Kind::Boolean => rows::Values::Numeric(Vec::new()),
+            Kind::Categorical => rows::Values::Categorical { codes: Vec::new(), names: Vec::new() },
+        };
+        Drawn { next: 0, values, known: HashMap::new() }
+    }
+
     /// The values, in the order of the table.
     #[must_use]
     pub fn into_values(self) -> rows::Values {
