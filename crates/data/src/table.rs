@@ -135,7 +135,7 @@ impl Table {
             rows: 0,
         };
         for object in place.objects(Window::ALL, Tz::UTC).await? {
-            let (file, found) = match place::format_of(&object)? {
+            let (file, found) = match object.format()? {
                 Format::Parquet => {
                     let file = place.parquet(&object).await?;
                     let fields = file.schema().fields().iter();

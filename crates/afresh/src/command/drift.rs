@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use afresh_core::time::Duration;
 use clap::ArgAction;
 
-pub(super) use live::see;
+pub(super) use live::{Seen, see};
 
 use super::Context;
 use crate::fault::Fault;

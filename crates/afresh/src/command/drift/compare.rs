@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use afresh_data::rows::{Column, Values as Owned};
 use afresh_data::schema::Kind;
-use afresh_data::table::{Cells, Dictionary, Drawn, Sample, Table, Wanted};
+use afresh_data::table::{Batch, Cells, Dictionary, Drawn, Sample, Table, Wanted};
 use afresh_ml::drift::picture::Picture;
 use afresh_ml::drift::sketch::ColumnSketch;
 use afresh_ml::drift::{self, ColumnDrift, Reference, Side, Values};
@@ -199,7 +199,7 @@ async fn collect(
         };
         let side_name = [Side::Reference, Side::Current][side];
         let mut failed = None;
-        let scanned = table.scan(group, dictionary, &mut |batch| {
+        let take = &mut |batch: &Batch<'_>| {
             let mut going = false;
             for (at, reader) in readers.iter_mut().enumerate() {
                 let cells = batch.column(at);
@@ -212,8 +212,9 @@ async fn collect(
             }
             steps.advance((batch.rows * group.len()) as u64);
             if going { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        scanned.await.with_context(|| format!("failed to read `{}`", table.location()))?;
+        };
+        let scanned = table.scan(group, dictionary, take).await;
+        scanned.with_context(|| format!("failed to read `{}`", table.location()))?;
         if let Some(error) = failed {
             let named = format!("failed to measure `{}`", table.location());
             return Err(Fault::Failed(anyhow::Error::new(error).context(named)));

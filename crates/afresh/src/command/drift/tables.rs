@@ -55,7 +55,14 @@ pub(super) async fn run(
     options: &Options,
     context: &Context,
 ) -> Result<bool, Fault> {
-    let found = Box::pin(find(reference, current, options, context)).await?;
+    let (tables, asked) = ([reference, current].map(str::to_owned), options.clone());
+    let here = context.clone();
+    // On a thread of its own: reading and measuring leave no moment to notice Ctrl-C.
+    let work = tokio::task::spawn_blocking(move || {
+        let [reference, current] = &tables;
+        tokio::runtime::Handle::current().block_on(find(reference, current, &asked, &here))
+    });
+    let found = work.await.context("failed to finish the comparison")??;
     if let Some(path) = &options.html {
         std::fs::write(path, afresh_report::drift_page::render(&html::page(&found)))
             .with_context(|| format!("failed to write {}", path.display()))?;
