@@ -16,8 +16,8 @@ use chrono_tz::Tz;
 use crate::columnar::{self, Names};
 use crate::error::{Error, Place, Warning};
 use crate::parquet_file::{ParquetFile, told};
-use crate::rows::MISSING;
 use crate::place::{self, Format};
+use crate::rows::MISSING;
 use crate::schema::Kind;
 
 pub use crate::columnar::Holds;

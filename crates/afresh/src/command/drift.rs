@@ -95,9 +95,7 @@ pub(super) struct Options {
 impl Arguments {
     pub async fn run(self, context: &Context) -> Result<(), Fault> {
         let drifted = match self.places.as_slice() {
-            [reference, current] => {
-                tables::run(reference, current, &self.options, context).await?
-            }
+            [reference, current] => tables::run(reference, current, &self.options, context).await?,
             [] | [_] | [_, _, _, ..] => {
                 let model = self.places.first().map(String::as_str);
                 if let Some(file) = model.filter(|name| PathBuf::from(name).exists()) {

@@ -134,7 +134,9 @@ pub fn slices(
         };
         values.sort_unstable();
         values.dedup();
-        values.sort_by_key(|value| std::cmp::Reverse(rows(value).map(<[usize]>::len).iter().sum::<usize>()));
+        values.sort_by_key(|value| {
+            std::cmp::Reverse(rows(value).map(<[usize]>::len).iter().sum::<usize>())
+        });
         for value in values.into_iter().take(SLICES_MAX) {
             let within = rows(value);
             let enough = within.iter().all(|rows| rows.len() >= SLICE_ROWS_MIN);
@@ -328,7 +330,8 @@ mod tests {
         // Only rows of `b` move; the dictionary stands in another order.
         let moved = (0..rows).map(|row| base(row) + if row % 2 == 0 { 50.0 } else { 0.0 });
         let current = vec![numbers("x", moved), plan(rows, ["b", "a"])];
-        let found = slices([&reference, &current], &["plan".to_owned()], &[1.0, 1.0], None).unwrap();
+        let found =
+            slices([&reference, &current], &["plan".to_owned()], &[1.0, 1.0], None).unwrap();
         let shown = found.iter().map(|slice| (slice.value.as_deref(), slice.score));
         assert_eq!(shown.collect::<Vec<_>>(), [(Some("b"), Some(0.5)), (Some("a"), Some(0.0))]);
         assert!(found.iter().all(|slice| slice.share.change().abs() < 1e-12), "{found:?}");
@@ -338,7 +341,8 @@ mod tests {
     fn a_slice_of_few_rows_has_no_score_and_missing_is_a_slice() {
         let few = |missing: usize| {
             let codes = (0..2 * SLICE_ROWS_MIN).map(|row| if row < missing { MISSING } else { 0 });
-            let values = Values::Categorical { codes: codes.collect(), names: vec!["a".to_owned()] };
+            let values =
+                Values::Categorical { codes: codes.collect(), names: vec!["a".to_owned()] };
             let x = numbers("x", vec![1.0; 2 * SLICE_ROWS_MIN]);
             vec![Column { name: "plan".to_owned(), values }, x]
         };

@@ -242,9 +242,7 @@ impl Reader {
             Route::Sketched { bytes } => {
                 Collected::Sketch(Box::new(ColumnSketch::categorical(&column.name, bytes)))
             }
-            Route::Exact if numeric => {
-                Collected::Values(Owned::Numeric(Vec::with_capacity(rows)))
-            }
+            Route::Exact if numeric => Collected::Values(Owned::Numeric(Vec::with_capacity(rows))),
             Route::Exact => Collected::Values(Owned::Categorical {
                 codes: Vec::with_capacity(rows),
                 names: Vec::new(),
@@ -296,8 +294,7 @@ impl Reader {
             }),
             Collected::Values(Owned::Numeric(_)) | Collected::Identifier => false,
         };
-        let collected =
-            if most_have_their_own { Collected::Identifier } else { self.collected };
+        let collected = if most_have_their_own { Collected::Identifier } else { self.collected };
         (collected, self.drawn.into_values())
     }
 }

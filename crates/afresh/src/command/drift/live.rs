@@ -48,62 +48,62 @@ pub(in super::super) async fn see(context: &Context, model: Option<&str>) -> Res
 
 /// Tells how far a model's rows moved, and whether that is drift.
 pub(super) async fn run(model: Option<&str>, context: &Context) -> Result<bool, Fault> {
-        let seen = Box::pin(see(context, model)).await?;
-        let Seen { name, version, period, sight } = &seen;
-        let Some(drift) = &sight.drift else {
-            let help = "the period is empty, or so were the rows that trained";
-            return Err(Fault::helped(format!("{name} has no rows to compare in {period}"), help));
-        };
-        let importance = |column: &ColumnDrift| {
-            let at = drift.columns.iter().position(|other| other.name == column.name);
-            at.and_then(|at| sight.importance.get(at)).copied().unwrap_or(0.0)
-        };
-        let mut columns = drift.columns.iter().map(|c| (importance(c), c)).collect::<Vec<_>>();
-        columns.sort_by(|(a, left), (b, right)| {
-            (b * right.score).total_cmp(&(a * left.score)).then(right.score.total_cmp(&left.score))
+    let seen = Box::pin(see(context, model)).await?;
+    let Seen { name, version, period, sight } = &seen;
+    let Some(drift) = &sight.drift else {
+        let help = "the period is empty, or so were the rows that trained";
+        return Err(Fault::helped(format!("{name} has no rows to compare in {period}"), help));
+    };
+    let importance = |column: &ColumnDrift| {
+        let at = drift.columns.iter().position(|other| other.name == column.name);
+        at.and_then(|at| sight.importance.get(at)).copied().unwrap_or(0.0)
+    };
+    let mut columns = drift.columns.iter().map(|c| (importance(c), c)).collect::<Vec<_>>();
+    columns.sort_by(|(a, left), (b, right)| {
+        (b * right.score).total_cmp(&(a * left.score)).then(right.score.total_cmp(&left.score))
+    });
+    if context.json {
+        let mut value = serde_json::to_value(drift).context("failed to write drift as JSON")?;
+        let rows = columns.iter().map(|(importance, column)| {
+            let mut row = json!(column);
+            row["importance"] = json!(importance);
+            row
         });
-        if context.json {
-            let mut value = serde_json::to_value(drift).context("failed to write drift as JSON")?;
-            let rows = columns.iter().map(|(importance, column)| {
-                let mut row = json!(column);
-                row["importance"] = json!(importance);
-                row
-            });
-            value["columns"] = rows.collect();
-            value["model"] = json!(name);
-            value["version"] = json!(version.to_string());
-            value["period"] = json!({"from": period.from.to_string(), "to": period.to.to_string()});
-            output::json(&value);
-            return Ok(drift.drifted);
-        }
-        let word = if drift.drifted { "drifted" } else { "did not drift" };
-        output::line(format_args!(
-            "{name} {word}: score {:.3} of {} rows in {period} against {} rows of {version}, \
+        value["columns"] = rows.collect();
+        value["model"] = json!(name);
+        value["version"] = json!(version.to_string());
+        value["period"] = json!({"from": period.from.to_string(), "to": period.to.to_string()});
+        output::json(&value);
+        return Ok(drift.drifted);
+    }
+    let word = if drift.drifted { "drifted" } else { "did not drift" };
+    output::line(format_args!(
+        "{name} {word}: score {:.3} of {} rows in {period} against {} rows of {version}, \
              threshold {:.3}",
-            drift.score, drift.rows.current, drift.rows.reference, drift.threshold
-        ));
-        output::line("");
-        let header = ["column", "importance", "score", "KS or V", "PSI", "JS", "missing", "unseen"];
-        let mut table = output::table(&header);
-        for (importance, column) in columns {
-            let strength = column.ks.map(|ks| ks.statistic);
-            let strength = strength.or(column.chi_square.map(|chi| chi.cramers_v));
-            let mark = if column.drifted { " *" } else { "" };
-            table.add_row([
-                format!("{}{mark}", column.name),
-                format!("{:.1} %", importance * 100.0),
-                format!("{:.3}", column.score),
-                number(strength),
-                number(column.psi),
-                number(column.jensen_shannon),
-                format!(
-                    "{:.1} → {:.1} %",
-                    column.missing.reference * 100.0,
-                    column.missing.current * 100.0
-                ),
-                format!("{:.1} %", column.out_of_range.max(0.0) * 100.0),
-            ]);
-        }
-        output::line(table);
-        Ok(drift.drifted)
+        drift.score, drift.rows.current, drift.rows.reference, drift.threshold
+    ));
+    output::line("");
+    let header = ["column", "importance", "score", "KS or V", "PSI", "JS", "missing", "unseen"];
+    let mut table = output::table(&header);
+    for (importance, column) in columns {
+        let strength = column.ks.map(|ks| ks.statistic);
+        let strength = strength.or(column.chi_square.map(|chi| chi.cramers_v));
+        let mark = if column.drifted { " *" } else { "" };
+        table.add_row([
+            format!("{}{mark}", column.name),
+            format!("{:.1} %", importance * 100.0),
+            format!("{:.3}", column.score),
+            number(strength),
+            number(column.psi),
+            number(column.jensen_shannon),
+            format!(
+                "{:.1} → {:.1} %",
+                column.missing.reference * 100.0,
+                column.missing.current * 100.0
+            ),
+            format!("{:.1} %", column.out_of_range.max(0.0) * 100.0),
+        ]);
+    }
+    output::line(table);
+    Ok(drift.drifted)
 }

@@ -51,9 +51,13 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_shown_as_people_write_them() {
-        for (text, bytes) in
-            [("64MiB", 64 << 20), ("2 GiB", 2 << 30), ("1g", 1 << 30), ("512", 512), ("3kb", 3 << 10)]
-        {
+        for (text, bytes) in [
+            ("64MiB", 64 << 20),
+            ("2 GiB", 2 << 30),
+            ("1g", 1 << 30),
+            ("512", 512),
+            ("3kb", 3 << 10),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for wrong in ["", "many", "0", "1.5GiB", "-1", "9999999999TiB"] {

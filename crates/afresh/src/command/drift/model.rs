@@ -27,7 +27,10 @@ impl Champion {
         let model = wiring::model(&config, Some(name))?;
         let none = || {
             let help = "`afresh retrain` makes a first one";
-            Fault::helped(format!("{} has no version whose columns could be weighed", model.name), help)
+            Fault::helped(
+                format!("{} has no version whose columns could be weighed", model.name),
+                help,
+            )
         };
         let store = store.ok_or_else(none)?;
         let machine = live::machine(&config, &store, &[model]).await?;

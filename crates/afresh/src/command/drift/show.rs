@@ -42,7 +42,8 @@ pub(super) fn print(found: &Finding, page: Option<&Path>) {
     ));
     output::line(format_args!("{} {}", found.threshold.told(), found.route_told));
     output::line("");
-    let header = ["column", "importance", "score", "KS or V", "Wasserstein", "PSI", "JS", "missing"];
+    let header =
+        ["column", "importance", "score", "KS or V", "Wasserstein", "PSI", "JS", "missing"];
     let mut table = output::table(&header);
     for at in found.ranking() {
         let column = &drift.columns[at];
@@ -119,8 +120,7 @@ fn section(heading: &str, lines: Vec<String>) {
 
 /// Prints everything.
 pub(super) fn json(found: &Finding, page: Option<&Path>) -> Result<(), Fault> {
-    let mut value =
-        serde_json::to_value(&found.drift).context("failed to write drift as JSON")?;
+    let mut value = serde_json::to_value(&found.drift).context("failed to write drift as JSON")?;
     value["columns"] = found
         .ranking()
         .into_iter()
@@ -169,10 +169,7 @@ pub(super) fn remarks(column: &ColumnDrift) -> Vec<String> {
         }
     }
     if column.new_categories.is_empty() && column.out_of_range > 0.0 {
-        remarks.push(format!(
-            "{:.2} % outside the reference's range",
-            column.out_of_range * 100.0
-        ));
+        remarks.push(format!("{:.2} % outside the reference's range", column.out_of_range * 100.0));
     }
     let change = column.missing_rate_change();
     if change.abs() >= 0.001 {

@@ -106,19 +106,16 @@ async fn find(
             rng.below(usize::try_from(bound).unwrap_or(usize::MAX)) as u64
         })
     });
-    let plan = Plan {
-        tables: [&before, &after],
-        columns: &shared.columns,
-        named: &named,
-        samples,
-        route,
-    };
+    let plan =
+        Plan { tables: [&before, &after], columns: &shared.columns, named: &named, samples, route };
     let values = (before.rows() + after.rows()).saturating_mul(shared.columns.len() as u64);
     let steps = Steps::new(context.progress, "drift", values);
     let compared = compare::compare(&plan, &steps).await?;
     drop(steps);
     let mut notes = notes(&shared.left_out);
-    notes.extend([&before, &after].iter().flat_map(|table| table.warnings()).map(ToString::to_string));
+    notes.extend(
+        [&before, &after].iter().flat_map(|table| table.warnings()).map(ToString::to_string),
+    );
     let threshold = threshold(options, champion.as_ref());
     let tables = [&before, &after];
     judge(compared, tables, options, champion.as_ref(), threshold, (route, memory), notes)

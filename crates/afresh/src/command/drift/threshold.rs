@@ -43,7 +43,9 @@ impl Threshold {
             Source::Configured(model) => {
                 format!("The threshold of {:.3} is that of {model}'s configuration.", self.score)
             }
-            Source::Fixed(why) => format!("The threshold is the fixed {:.1}, for {why}.", self.score),
+            Source::Fixed(why) => {
+                format!("The threshold is the fixed {:.1}, for {why}.", self.score)
+            }
             Source::Calibrated { told, .. } => told.clone(),
         }
     }
