@@ -1,5 +1,6 @@
 //! Pure measures: drift, metrics, comparison of two models, decay, calibration. No I/O, no clock, no threads.
 
+pub mod advice;
 pub mod calibrate;
 pub mod compare;
 pub mod decay;
