@@ -8,7 +8,6 @@ use afresh_config::Config;
 use afresh_config::config::ModelConfig;
 use afresh_core::id::ModelName;
 use afresh_core::time::{Duration, Timestamp};
-use afresh_data::dataset::Datasets;
 use afresh_data::schema::Schema;
 use afresh_engine::clock::Clock;
 use afresh_engine::driver::Driver;
@@ -75,8 +74,7 @@ impl Live {
         if let Clock::Since { at, .. } = self.clock {
             not_before(&machine, at)?;
         }
-        let production = &self.config.production;
-        let pointer = Pointer::new(production, self.config.state.join("versions"));
+        let pointer = wiring::pointer(&self.config);
         Ok(Driver::new(machine, pointer, &self.config.state))
     }
 
@@ -110,7 +108,7 @@ impl Live {
                 .await
                 .with_context(|| format!("failed to learn the columns of {}", model.name))?,
         };
-        let settings = wiring::settings(&self.config, model, &self.config.state);
+        let settings = wiring::live_settings(&self.config, model);
         Ok(wiring::workshop(settings, Feed::reading(source, schema))?)
     }
 
@@ -136,7 +134,7 @@ impl Live {
         let dataset =
             run.and_then(|run| run.dataset).or(served.and_then(|version| version.dataset));
         let Some(id) = dataset else { return Ok(None) };
-        let datasets = Datasets::open(&self.config.state).with_context(failed)?;
+        let datasets = wiring::datasets(&self.config).with_context(failed)?;
         let manifest = datasets.load(name, &id).await;
         let manifest: Dataset = manifest
             .with_context(|| format!("the columns of {name} stand in a dataset that is gone"))?;

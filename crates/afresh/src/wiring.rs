@@ -6,12 +6,15 @@ use std::sync::Arc;
 use afresh_config::Config;
 use afresh_config::config::{ModelConfig, TrainingWindow as ConfigWindow};
 use afresh_core::decide::Rules;
+use afresh_data::dataset::Datasets;
 use afresh_data::source::Source;
 use afresh_engine::feed::Feed;
+use afresh_engine::pointer::Pointer;
 use afresh_engine::settings::{Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::Workshop;
 use afresh_train::child::ChildProcess;
 use afresh_train::recipe::Engine;
+use afresh_train::shelf::Shelf;
 use anyhow::Context as _;
 
 use crate::fault::Fault;
@@ -86,7 +89,33 @@ pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings 
         decay_threshold: config.decay_threshold,
         base: config.base.clone(),
         state: state.to_owned(),
+        // What a replay trains is kept by nobody.
+        shelf: None,
     }
+}
+
+/// A model's settings for what is kept: live, not replayed.
+pub fn live_settings(config: &Config, model: &ModelConfig) -> Settings {
+    Settings { shelf: config.shelf.clone(), ..settings(config, model, &config.state) }
+}
+
+/// The datasets of all models.
+pub fn datasets(config: &Config) -> anyhow::Result<Datasets> {
+    let place = config.shelf.clone().unwrap_or_else(|| config.state.display().to_string());
+    Datasets::at(config.shelf.as_deref(), &config.state)
+        .with_context(|| format!("failed to open {place}"))
+}
+
+/// Where versions are kept, if not only with the state.
+pub fn shelf(config: &Config) -> anyhow::Result<Option<Shelf>> {
+    let opened = config.shelf.as_deref().map(Shelf::open).transpose();
+    opened.context("failed to open the place of datasets and versions")
+}
+
+/// The pointer to what serves.
+pub fn pointer(config: &Config) -> Pointer {
+    let pointer = Pointer::new(&config.production, config.state.join("versions"));
+    pointer.on_shelf(config.shelf.as_deref())
 }
 
 /// Workers over a feed.

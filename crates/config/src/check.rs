@@ -100,9 +100,28 @@ fn root_section(root: section::Root, base: &Path, findings: &mut Findings) -> Co
         drift_threshold: drift.map_or(0.3, |threshold| threshold.value.0),
         decay_threshold: shared.drop,
         base: base.to_owned(),
+        shelf: state.artifacts.and_then(|artifacts| shelf(artifacts, findings)),
         state: place(state.directory, ".afresh"),
         production: place(state.production, "production"),
     }
+}
+
+/// Where datasets and artifacts are kept: a directory on S3.
+fn shelf(written: Placed<crate::value::Word>, findings: &mut Findings) -> Option<String> {
+    let Placed { value: crate::value::Word(location), at } = written;
+    let help = "write `s3://BUCKET/PREFIX`; on disk they lie in `state.directory`";
+    let wrong = match afresh_data::place::check(&location) {
+        Err(why) => Some(why),
+        Ok(()) if !location.starts_with("s3://") => Some("it is not on S3".to_owned()),
+        Ok(()) if location.contains(['*', '?', '{']) => Some("it holds a wildcard".to_owned()),
+        Ok(()) => None,
+    };
+    if let Some(why) = wrong {
+        let (message, cure) = why.rsplit_once(": ").unwrap_or((&why, help));
+        findings.add(&at, format!("`state.artifacts` is `{location}`: {message}"), cure);
+        return None;
+    }
+    Some(location)
 }
 
 /// A model and its budget; `None` where something it cannot be without is wrong.

@@ -35,6 +35,8 @@ pub struct Config {
     pub base: PathBuf,
     /// Where logs, datasets and artifacts are kept.
     pub state: PathBuf,
+    /// Where on S3 datasets and artifacts are kept instead.
+    pub shelf: Option<String>,
     /// Where the pointer to what serves is kept.
     pub production: PathBuf,
 }

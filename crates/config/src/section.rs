@@ -435,6 +435,8 @@ section! {
     State {
         /// Log, datasets, versions.
         directory: Word = ".afresh",
+        /// Where datasets and versions are kept instead: `s3://BUCKET/PREFIX`.
+        artifacts: Word,
         /// The pointer to what serves.
         production: Word = "production",
     }

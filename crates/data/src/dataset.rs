@@ -12,6 +12,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use crate::place;
+use crate::remote::Trouble;
 use crate::schema::Schema;
 use crate::source::{Object, Source};
 use crate::spec::{Columns, SourceSpec};
@@ -112,6 +114,20 @@ pub enum Error {
         #[source]
         source: Box<object_store::Error>,
     },
+    /// S3 did not do what it was asked.
+    #[error("failed to {operation} dataset {id} of {model} in {place}: {trouble}")]
+    Remote {
+        /// `read`, `write` or `list`.
+        operation: &'static str,
+        /// The model.
+        model: ModelName,
+        /// The dataset, or `*`.
+        id: String,
+        /// Where datasets are kept.
+        place: String,
+        /// Why, and what to do about it.
+        trouble: Box<Trouble>,
+    },
     /// There is no such dataset.
     #[error("{model} has no dataset {id}")]
     Unknown {
@@ -160,6 +176,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Datasets {
     store: Arc<dyn ObjectStore>,
+    /// Where on S3 the store is.
+    remote: Option<String>,
     /// Hashes of files by path, size and time of change.
     hashes: Mutex<HashMap<(String, u64, Timestamp), String>>,
 }
@@ -182,7 +200,14 @@ impl Datasets {
     /// Datasets in any store.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Datasets {
-        Datasets { store, hashes: Mutex::default() }
+        Datasets { store, remote: None, hashes: Mutex::default() }
+    }
+
+    /// Datasets in `shelf` on S3, else in the directory `state`.
+    pub fn at(shelf: Option<&str>, state: &FilePath) -> Result<Datasets, Error> {
+        let Some(location) = shelf else { return Datasets::open(state) };
+        let remote = Some(location.trim_end_matches('/').to_owned());
+        Ok(Datasets { remote, ..Datasets::new(place::store(location)?) })
     }
 
     /// The files of `window` with their hashes; a file that was hashed before and has kept its
@@ -216,7 +241,7 @@ impl Datasets {
                     _ => Err(Error::Occupied { model: model.clone(), id: id.0 }),
                 }
             }
-            Err(source) => Err(store_error("write", model, &id.0, source)),
+            Err(source) => Err(self.failed("write", model, &id.0, source)),
         }
     }
 
@@ -241,7 +266,7 @@ impl Datasets {
     ) -> Result<Vec<DatasetId>, Error> {
         let directory = Path::from(format!("datasets/{model}"));
         let found = self.store.list_with_delimiter(Some(&directory)).await;
-        let found = found.map_err(|source| store_error("list", model, "*", source))?;
+        let found = found.map_err(|source| self.failed("list", model, "*", source))?;
         let names = found.objects.iter().filter_map(|meta| meta.location.filename());
         let mut ids = names
             .filter_map(|name| name.strip_suffix(MANIFEST))
@@ -291,7 +316,7 @@ impl Datasets {
         tombstone: &Tombstone,
     ) -> Result<(), Error> {
         let form = |source| Error::Form { model: model.clone(), id: id.0.clone(), source };
-        let failed = |source| store_error("write", model, &id.0, source);
+        let failed = |source| self.failed("write", model, &id.0, source);
         let bytes = serde_json::to_vec(tombstone).map_err(form)?;
         let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&path(model, id, TOMBSTONE), bytes.into(), create).await {
@@ -320,11 +345,29 @@ impl Datasets {
         id: &DatasetId,
         ending: &str,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let failed = |source| store_error("read", model, &id.0, source);
+        let failed = |source| self.failed("read", model, &id.0, source);
         match self.store.get(&path(model, id, ending)).await {
             Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?.to_vec())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            // A bucket that is gone is no dataset that is not there.
+            Err(source) if Trouble::of(&source).is_absence() => Ok(None),
             Err(source) => Err(failed(source)),
+        }
+    }
+
+    fn failed(
+        &self,
+        operation: &'static str,
+        model: &ModelName,
+        id: &str,
+        source: object_store::Error,
+    ) -> Error {
+        let (model, id) = (model.clone(), id.to_owned());
+        match self.remote.clone() {
+            Some(place) => {
+                let trouble = Box::new(Trouble::of(&source));
+                Error::Remote { operation, model, id, place, trouble }
+            }
+            None => Error::Store { operation, model, id, source: Box::new(source) },
         }
     }
 
@@ -344,6 +387,22 @@ impl Datasets {
         }
         hashes.insert(key, hash.clone());
         Ok(hash)
+    }
+}
+
+impl Error {
+    /// Whether trying again can help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Store { .. } | Error::Moving(_) => true,
+            Error::Remote { trouble, .. } => trouble.is_transient(),
+            Error::Source(source) => source.is_transient(),
+            Error::Unknown { .. }
+            | Error::Occupied { .. }
+            | Error::Form { .. }
+            | Error::Directory { .. } => false,
+        }
     }
 }
 
@@ -399,13 +458,4 @@ fn understood<T: DeserializeOwned>(
         id: id.0.clone(),
         source,
     })
-}
-
-fn store_error(
-    operation: &'static str,
-    model: &ModelName,
-    id: &str,
-    source: object_store::Error,
-) -> Error {
-    Error::Store { operation, model: model.clone(), id: id.to_owned(), source: Box::new(source) }
 }

@@ -81,6 +81,19 @@ pub fn open(location: &str, base: &FilePath) -> Result<Place, Error> {
     }
 }
 
+/// The store of a directory on S3, for what Afresh itself keeps there.
+///
+/// # Errors
+/// The location is not one of S3, or cannot be understood.
+pub fn store(location: &str) -> Result<Arc<dyn ObjectStore>, Error> {
+    let wrong = |why| Error::Location { location: location.to_owned(), why };
+    let address = remote::parse(location).map_err(wrong)?;
+    let address = address.ok_or_else(|| wrong("write `s3://BUCKET/PREFIX`".to_owned()))?;
+    let prefix = Path::parse(address.key).map_err(|error| wrong(error.to_string()))?;
+    let bucket = remote::open(address.bucket).map_err(wrong)?;
+    Ok(if address.key.is_empty() { bucket } else { Arc::new(PrefixStore::new(bucket, prefix)) })
+}
+
 fn on_s3(location: &str, address: &remote::Address<'_>) -> Result<Place, Error> {
     let wrong = |why| Error::Location { location: location.to_owned(), why };
     let (root, files) = if address.key.is_empty() {

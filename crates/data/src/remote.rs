@@ -46,6 +46,28 @@ enum Kind {
     Other,
 }
 
+/// Names of the variables that are set and that reading S3 may need.
+#[must_use]
+pub fn variables() -> Vec<String> {
+    if !cfg!(feature = "s3") {
+        return Vec::new();
+    }
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with("AWS_") || CONNECTING.contains(&name.as_str())).collect()
+}
+
+/// Variables beside those of AWS that say how a server is reached.
+const CONNECTING: [&str; 8] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
 /// Whether a path as errors write it is one of S3.
 pub(crate) fn is_remote(path: &str) -> bool {
     path.starts_with(SCHEME)
@@ -217,6 +239,12 @@ impl Trouble {
         Trouble { kind, words }
     }
 
+    /// Whether the bucket is there and the object is not.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        self.kind == Kind::NoKey
+    }
+
     /// Whether trying again later can help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -240,19 +268,22 @@ const NOBODY: [&str; 5] =
     ["connection refused", "connect error", "dns error", "error trying to connect", "unreachable"];
 
 fn without_answer(error: &object_store::Error, text: &str) -> Kind {
-    let lower = text.to_ascii_lowercase();
-    if lower.contains("redirect") && lower.contains("region") {
-        return Kind::Region;
-    }
-    if NOBODY.iter().any(|words| lower.contains(words)) {
-        return Kind::Unreachable;
-    }
     #[expect(clippy::wildcard_enum_match_arm, reason = "the crate's list is open")]
     match error {
-        object_store::Error::Generic { .. } | object_store::Error::JoinError { .. } => Kind::Cut,
         object_store::Error::NotFound { .. } => Kind::NoKey,
         object_store::Error::PermissionDenied { .. } => Kind::Denied,
         object_store::Error::Unauthenticated { .. } => Kind::Credentials,
+        object_store::Error::JoinError { .. } => Kind::Cut,
+        object_store::Error::Generic { .. } => {
+            let lower = text.to_ascii_lowercase();
+            if lower.contains("redirect") && lower.contains("region") {
+                Kind::Region
+            } else if NOBODY.iter().any(|words| lower.contains(words)) {
+                Kind::Unreachable
+            } else {
+                Kind::Cut
+            }
+        }
         _ => Kind::Other,
     }
 }
@@ -264,28 +295,28 @@ impl fmt::Display for Trouble {
             Kind::Credentials => write!(
                 f,
                 "the server refuses the credentials ({words}): check {}",
-                variables(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+                set_or_not(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
             ),
             Kind::Denied => write!(
                 f,
                 "the server denies access ({words}): grant s3:ListBucket, s3:GetObject and, to \
                  keep versions there, s3:PutObject and s3:DeleteObject; the credentials came from {}",
-                variables(&["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_SKIP_SIGNATURE"])
+                set_or_not(&["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_SKIP_SIGNATURE"])
             ),
             Kind::Clock => write!(f, "the clocks differ ({words}): set this machine's clock"),
             Kind::NoBucket => write!(
                 f,
                 "the bucket does not exist ({words}): check its name and {}",
-                variables(&ENDPOINTS)
+                set_or_not(&ENDPOINTS)
             ),
             Kind::NoKey => write!(f, "there is no such object ({words})"),
             Kind::Region => write!(
                 f,
                 "the bucket lies in another region ({words}): check {}",
-                variables(&["AWS_REGION", "AWS_DEFAULT_REGION"])
+                set_or_not(&["AWS_REGION", "AWS_DEFAULT_REGION"])
             ),
             Kind::Unreachable => {
-                write!(f, "nobody answers ({words}): check {}", variables(&ENDPOINTS))
+                write!(f, "nobody answers ({words}): check {}", set_or_not(&ENDPOINTS))
             }
             Kind::Cut => write!(f, "the connection was cut ({words}): try again"),
             Kind::Busy => write!(f, "the server is busy or at fault ({words}): try again later"),
@@ -297,7 +328,7 @@ impl fmt::Display for Trouble {
 const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"];
 
 /// Names of variables and whether they are set; never what they hold.
-fn variables(names: &[&str]) -> String {
+fn set_or_not(names: &[&str]) -> String {
     let set = |name: &&str| {
         let set = std::env::var_os(*name).is_some_and(|value| !value.is_empty());
         format!("{name} ({})", if set { "set" } else { "not set" })

@@ -69,6 +69,7 @@ impl Monitor {
         period: Window,
     ) -> Result<Sight, Error> {
         let dataset = workshop.dataset_of(store, champion).await?;
+        workshop.bring(champion).await?;
         let importance = drift::importance(workshop, champion)?;
         let subject = Subject { version: champion, dataset, importance };
         let window = Window { from: subject.dataset.window.from, to: period.to };
@@ -128,6 +129,9 @@ impl Monitor {
             error_rate: 0.0,
         };
         let Some(champion) = champion else { return Ok(watch) };
+        for version in [candidate, champion] {
+            workshop.bring(version).await?;
+        }
         let task = task(workshop.feed().schema());
         let losses = |version| {
             let predictions = workshop.predict(version, &rows, &positions)?;

@@ -16,6 +16,7 @@ use crate::port::{ServeError, Serving};
 pub struct Pointer {
     directory: PathBuf,
     artifacts: PathBuf,
+    shelf: Option<String>,
 }
 
 /// The content of a pointer file.
@@ -28,13 +29,26 @@ pub struct Current {
     pub artifact: Option<PathBuf>,
     /// Directory of the canary's artifact.
     pub canary_artifact: Option<PathBuf>,
+    /// Where the version is kept for whoever does not share this disk: `s3://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_url: Option<String>,
+    /// Where the canary is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_artifact_url: Option<String>,
 }
 
 impl Pointer {
     /// Pointers below `directory` to versions below `artifacts/<model>/v<number>`.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, artifacts: impl Into<PathBuf>) -> Pointer {
-        Pointer { directory: directory.into(), artifacts: artifacts.into() }
+        Pointer { directory: directory.into(), artifacts: artifacts.into(), shelf: None }
+    }
+
+    /// Pointers that also name versions below `shelf`, a location on S3.
+    #[must_use]
+    pub fn on_shelf(self, shelf: Option<&str>) -> Pointer {
+        let shelf = shelf.map(|shelf| shelf.trim_end_matches('/').to_owned());
+        Pointer { shelf, ..self }
     }
 
     /// Where `model`'s pointer stands.
@@ -72,10 +86,17 @@ impl Pointer {
             }
         }
         let artifact = |version| self.artifacts.join(model.as_str()).join(format!("{version}"));
+        let canary = deployment.canary.map(|canary| canary.version);
+        let url = |version| {
+            let shelf = self.shelf.as_ref()?;
+            Some(format!("{shelf}/versions/{model}/{version}"))
+        };
         let current = Current {
             deployment,
             artifact: deployment.version.map(artifact),
-            canary_artifact: deployment.canary.map(|canary| artifact(canary.version)),
+            canary_artifact: canary.map(artifact),
+            artifact_url: deployment.version.and_then(url),
+            canary_artifact_url: canary.and_then(url),
         };
         let write = || -> io::Result<()> {
             let temporary = directory.join("current.json.tmp");

@@ -48,6 +48,9 @@ pub struct Settings {
     pub base: PathBuf,
     /// Where state is kept.
     pub state: PathBuf,
+    /// Where on S3 datasets and versions are kept; `None`: with the state. A copy of the versions
+    /// stays with the state.
+    pub shelf: Option<String>,
 }
 
 /// Which rows train, by strategy.

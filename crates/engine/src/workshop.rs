@@ -20,9 +20,10 @@ use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
 use afresh_data::spec::Columns;
 use afresh_data::split;
-use afresh_train::artifact::Artifact;
+use afresh_train::artifact::{Artifact, MANIFEST_FILE};
 use afresh_train::dataset::Place;
 use afresh_train::scorer::Scorer;
+use afresh_train::shelf::Shelf;
 use afresh_train::trainer::{Cancel, Job, Part, Progress, Trainer, WarmStart};
 use tokio::sync::watch;
 
@@ -44,6 +45,7 @@ pub struct Workshop {
     settings: Settings,
     feed: Feed,
     datasets: Arc<Datasets>,
+    shelf: Option<Shelf>,
     trainer: Arc<dyn Trainer>,
     program: PathBuf,
     scorers: Mutex<BTreeMap<VersionId, Arc<Scorer>>>,
@@ -91,6 +93,9 @@ pub enum Error {
         #[source]
         source: Box<afresh_train::error::Error>,
     },
+    /// The place where versions are kept.
+    #[error("failed to use the place where versions are kept")]
+    Shelf(#[source] Box<afresh_train::error::Error>),
     /// A training.
     #[error("failed to train {version}")]
     Training {
@@ -127,13 +132,9 @@ impl Error {
         };
         let (kind, cpu_seconds) = match self {
             Error::Rows { source, .. } if source.is_transient() => (FailureKind::Transient, 0.0),
-            Error::Dataset { source, .. }
-                if matches!(**source, afresh_data::dataset::Error::Store { .. }) =>
-            {
-                (FailureKind::Transient, 0.0)
-            }
+            Error::Dataset { source, .. } if source.is_transient() => (FailureKind::Transient, 0.0),
             Error::Store(_) => (FailureKind::Transient, 0.0),
-            Error::Version { source, .. } => (retry(source.retry()), 0.0),
+            Error::Version { source, .. } | Error::Shelf(source) => (retry(source.retry()), 0.0),
             Error::Training { source, .. } => {
                 use afresh_train::error::Error::FullRetrainingDue;
                 let due = matches!(source.error, FullRetrainingDue { .. });
@@ -184,12 +185,15 @@ impl Workshop {
         program: PathBuf,
     ) -> Result<Workshop, Error> {
         let model = settings.model.to_string();
-        let datasets = Datasets::open(&settings.state)
+        let datasets = Datasets::at(settings.shelf.as_deref(), &settings.state)
             .map_err(|source| Error::Dataset { model, source: Box::new(source) })?;
+        let shelf = settings.shelf.as_deref().map(Shelf::open).transpose();
+        let shelf = shelf.map_err(|source| Error::Shelf(Box::new(source)))?;
         Ok(Workshop {
             settings,
             feed,
             datasets: Arc::new(datasets),
+            shelf,
             trainer,
             program,
             scorers: Mutex::default(),
@@ -250,7 +254,19 @@ impl Workshop {
         Some(input)
     }
 
-    /// A version in memory.
+    /// Sees that a version's artifact is in its directory: where versions are kept elsewhere, it is
+    /// brought from there, once.
+    pub async fn bring(&self, version: VersionId) -> Result<(), Error> {
+        let Some(shelf) = &self.shelf else { return Ok(()) };
+        let place = self.settings.artifact(version);
+        if place.join(MANIFEST_FILE).exists() {
+            return Ok(());
+        }
+        let fetched = shelf.fetch(&self.settings.model, version, &place).await;
+        fetched.map(|_| ()).map_err(|source| self.version_error(version, source))
+    }
+
+    /// A version in memory; [`Workshop::bring`] sees that it can be loaded.
     pub fn scorer(&self, version: VersionId) -> Result<Arc<Scorer>, Error> {
         let lock = || self.scorers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(scorer) = lock().get(&version) {
@@ -369,6 +385,9 @@ impl Workshop {
         warm_start: Option<VersionId>,
         progress: Progress,
     ) -> Result<Artifact, Error> {
+        if let Some(version) = warm_start {
+            self.bring(version).await?;
+        }
         let mut job = self.job(dataset, candidate);
         job.warm_start = warm_start.map(|version| WarmStart {
             artifact: self.settings.artifact(version),
@@ -386,6 +405,9 @@ impl Workshop {
         warm_start: Option<VersionId>,
         progress: Progress,
     ) -> Result<Refitted, Error> {
+        for version in [Some(parent), warm_start].into_iter().flatten() {
+            self.bring(version).await?;
+        }
         let judged = self.scorer(parent)?;
         let mut job = self.job(dataset, candidate);
         let rounds = judged.manifest().rounds_added;
@@ -407,6 +429,7 @@ impl Workshop {
         let mut job = Job::new(recipe, self.feed.schema().clone(), &output, &scratch);
         job.dataset = Some(Place {
             state: settings.state.clone(),
+            shelf: settings.shelf.clone(),
             base: settings.base.clone(),
             model: settings.model.clone(),
             id: dataset.clone(),
@@ -427,7 +450,7 @@ impl Workshop {
             && finished.manifest().judged_parent == job.judged_parent
             && finished.manifest().recipe_hash == job.recipe.hash()
         {
-            return Ok(finished);
+            return self.keep(version, finished).await;
         }
         let (_keep, cancel): (_, Cancel) = watch::channel(false);
         let trained = self.trainer.train(&job, cancel, progress).await;
@@ -437,7 +460,16 @@ impl Workshop {
         if let Err(error) = fs::remove_dir_all(&job.scratch) {
             tracing::debug!(%error, "scratch directory stays");
         }
-        Ok(trained.artifact)
+        self.keep(version, trained.artifact).await
+    }
+
+    /// Puts a trained version where versions are kept.
+    async fn keep(&self, version: VersionId, artifact: Artifact) -> Result<Artifact, Error> {
+        if let Some(shelf) = &self.shelf {
+            let put = shelf.put(&self.settings.model, version, &artifact).await;
+            put.map_err(|source| self.version_error(version, source))?;
+        }
+        Ok(artifact)
     }
 
     /// At least the rows of a window, with at least these columns.

@@ -229,20 +229,7 @@ impl Artifact {
         for name in manifest.files.iter().map(|entry| entry.name.as_str()).chain([MANIFEST_FILE]) {
             sync(&staging.join(name))?;
         }
-        sync(staging)?;
-        let old = beside(dir, "old");
-        remove(&old)?;
-        match fs::rename(dir, &old) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("replace", dir, &error));
-            }
-            _ => {}
-        }
-        fs::rename(staging, dir).map_err(|error| Error::io("write", dir, &error))?;
-        remove(&old)?;
-        sync(
-            dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")),
-        )?;
+        replace(staging, dir)?;
         Ok(Artifact { dir: dir.to_owned(), manifest })
     }
 }
@@ -298,6 +285,22 @@ pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
     }
 }
 
+/// Makes `staging`, whose files are written, the directory `dir`; what was there is removed.
+pub(crate) fn replace(staging: &Path, dir: &Path) -> Result<(), Error> {
+    sync(staging)?;
+    let old = beside(dir, "old");
+    remove(&old)?;
+    match fs::rename(dir, &old) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("replace", dir, &error));
+        }
+        _ => {}
+    }
+    fs::rename(staging, dir).map_err(|error| Error::io("write", dir, &error))?;
+    remove(&old)?;
+    sync(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
 /// Writes the manifest of an artifact that is not sealed yet.
 pub(crate) fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), Error> {
     let path = dir.join(MANIFEST_FILE);
@@ -336,7 +339,7 @@ fn list(dir: &Path) -> Result<Vec<FileEntry>, Error> {
     Ok(entries)
 }
 
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != ".." && name != "." && !name.contains(['/', '\\'])
 }
 

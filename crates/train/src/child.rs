@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use afresh_data::remote;
 use tokio::sync::oneshot;
 
 use crate::artifact::{self, Artifact, read_manifest};
@@ -207,6 +208,9 @@ impl Step {
     ) -> Result<(Step, Option<ChildStdin>), Error> {
         let Start { program, work, scratch, limits, secrets, input, on_line } = start;
         fs::create_dir_all(scratch).map_err(|error| Error::io("create", scratch, &error))?;
+        // For reading rows; a user's program is given none of them.
+        let reads_rows = matches!(&work, Work::Train { job, .. } if job.dataset.is_some());
+        let remote = if reads_rows { remote::variables() } else { Vec::new() };
         let (spec_file, outcome) = (scratch.join("step.json"), scratch.join("outcome.json"));
         match fs::remove_file(&outcome) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -224,7 +228,8 @@ impl Step {
         let mut command = Command::new(program);
         command.arg(step::COMMAND).arg(&spec_file).env_clear().env(MARK, &mark);
         let libraries = library::VARIABLES.into_iter().chain([onnx::VARIABLE]);
-        for name in ["PATH", "LANG", "TMPDIR"].into_iter().chain(libraries) {
+        let known = ["PATH", "LANG", "TMPDIR"].into_iter().chain(libraries);
+        for name in known.chain(remote.iter().map(String::as_str)) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

@@ -22,8 +22,11 @@ use crate::trainer::{Job, Part, Parts, ReadRows};
 /// Where a dataset and its files are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Directory that [`Datasets::open`] was given.
+    /// Directory of the state, where datasets lie unless `shelf` says otherwise.
     pub state: PathBuf,
+    /// Where they are kept instead: `s3://…`.
+    #[serde(default)]
+    pub shelf: Option<String>,
     /// Directory from which a relative location of the source counts.
     pub base: PathBuf,
     /// Whose dataset it is.
@@ -51,7 +54,7 @@ impl ReadRows for FromDataset {
         })?;
         // A thread of its own: whoever calls may be in a runtime, in which none can be started.
         let read = || -> Result<Parts, Error> {
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime =
                 runtime.map_err(|error| Error::io("start a runtime for", &place.state, &error))?;
             runtime.block_on(read_parts(place, &job.schema, job.part))
@@ -92,7 +95,8 @@ pub(crate) fn read_predictions(
 }
 
 async fn read_parts(place: &Place, schema: &Schema, part: Part) -> Result<Parts, Error> {
-    let store = Datasets::open(&place.state).map_err(|error| dataset_error(&error))?;
+    let store = Datasets::at(place.shelf.as_deref(), &place.state)
+        .map_err(|error| dataset_error(&error))?;
     let manifest: Manifest<IgnoredAny> =
         store.load(&place.model, &place.id).await.map_err(|error| dataset_error(&error))?;
     let source = Source::open(manifest.source, &place.base).map_err(|error| read_error(&error))?;
@@ -108,14 +112,7 @@ async fn read_parts(place: &Place, schema: &Schema, part: Part) -> Result<Parts,
 }
 
 fn dataset_error(error: &dataset::Error) -> Error {
-    let retry = match error {
-        dataset::Error::Store { .. } | dataset::Error::Moving(_) => Retry::Transient,
-        dataset::Error::Source(source) => return read_error(source),
-        dataset::Error::Unknown { .. }
-        | dataset::Error::Occupied { .. }
-        | dataset::Error::Form { .. }
-        | dataset::Error::Directory { .. } => Retry::Permanent,
-    };
+    let retry = if error.is_transient() { Retry::Transient } else { Retry::Permanent };
     Error::Rows { message: chain(error), retry }
 }
 

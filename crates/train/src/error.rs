@@ -140,6 +140,24 @@ pub enum Error {
         /// The recipe's cap.
         trees_max: usize,
     },
+    /// The place where versions are kept did not do what it was asked.
+    #[error("failed to {action} {place}: {message}")]
+    Shelf {
+        /// `read`, `write`, `list` or `remove`.
+        action: String,
+        /// Which object.
+        place: String,
+        /// Why, and what to do about it.
+        message: String,
+        /// Whether trying again can help.
+        retry: Retry,
+    },
+    /// Another state keeps another version of the same number there.
+    #[error("{place} holds another version: give every state directory a prefix of its own")]
+    Occupied {
+        /// Where it is.
+        place: String,
+    },
     /// An artifact's files are not what its manifest says.
     #[error("artifact {path} is damaged: {damage}")]
     Damaged {
@@ -344,7 +362,7 @@ impl Error {
             | Error::WorkerEnded { .. }
             | Error::Refused { .. }
             | Error::Cancelled => Retry::Transient,
-            Error::Rows { retry, .. } => *retry,
+            Error::Rows { retry, .. } | Error::Shelf { retry, .. } => *retry,
             Error::UnknownParameter { .. }
             | Error::Parameter { .. }
             | Error::NoRows { .. }
@@ -362,6 +380,7 @@ impl Error {
             | Error::WarmStart { .. }
             | Error::FullRetrainingDue { .. }
             | Error::Damaged { .. }
+            | Error::Occupied { .. }
             | Error::Format { .. }
             | Error::Program { .. }
             | Error::Variable { .. }

@@ -22,6 +22,7 @@ mod profiled;
 pub mod recipe;
 pub mod scorer;
 mod secret;
+pub mod shelf;
 pub mod step;
 #[cfg(test)]
 mod testing;

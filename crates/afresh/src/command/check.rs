@@ -9,6 +9,7 @@ use afresh_core::time::{Timestamp, Window};
 use afresh_data::error::{Error, Warning};
 use afresh_data::source::{Source, Span};
 use afresh_train::recipe::Engine;
+use anyhow::Context as _;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use serde_json::{Value, json};
 
@@ -67,6 +68,9 @@ impl Arguments {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let mut models = Vec::new();
         let mut worst = 0;
+        if let Some(shelf) = wiring::shelf(&config)? {
+            shelf.probe().await.context("datasets and versions cannot be kept")?;
+        }
         for model in &config.models {
             let found = look(&config, model, context.clock.now()).await;
             if let Some(error) = &found.error {

@@ -17,6 +17,7 @@ use super::{Context, Paging};
 use crate::fault::Fault;
 use crate::live::{self, Live};
 use crate::output::{self, minute, short};
+use crate::wiring;
 
 /// Rows read at a time.
 const PAGE: u32 = 1_000;
@@ -263,8 +264,7 @@ async fn used(store: &Sqlite, name: &ModelName, page: Page) -> Result<Vec<Used>,
 }
 
 fn open(config: &Config) -> Result<Datasets, Fault> {
-    let datasets = Datasets::open(&config.state);
-    Ok(datasets.with_context(|| format!("failed to open {}", config.state.display()))?)
+    Ok(wiring::datasets(config)?)
 }
 
 fn in_words(versions: &[VersionId]) -> String {

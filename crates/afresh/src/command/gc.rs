@@ -1,22 +1,26 @@
 //! `gc`: removes what is no longer needed, and never what serves or is being worked on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use afresh_core::history::VersionRecord;
 use afresh_core::id::{DatasetId, ModelName, VersionId};
-use afresh_data::dataset::{Datasets, Tombstone};
+use afresh_core::time::Duration;
+use afresh_data::dataset::Tombstone;
+use afresh_engine::clock::Clock;
 use afresh_engine::driver::turn;
-use afresh_engine::pointer::Pointer;
 use afresh_engine::port::{Page, Serving as _, Store as _};
+use afresh_train::shelf::Orphan;
 use anyhow::Context as _;
 use serde_json::json;
 
 use super::Context;
 use crate::fault::Fault;
 use crate::live::{self, Live};
+use crate::moment;
 use crate::output;
+use crate::wiring;
 
 /// Versions read at a time.
 const PAGE: u32 = 1_000;
@@ -36,6 +40,9 @@ pub struct Arguments {
     /// Old versions of each model that are kept.
     #[arg(long, default_value_t = 10, value_name = "N")]
     keep: usize,
+    /// On S3: how old a file must be that belongs to no version, as a killed upload leaves them.
+    #[arg(long, default_value = "24h", value_name = "LENGTH", value_parser = moment::length)]
+    grace: Duration,
 }
 
 /// What will be removed.
@@ -44,6 +51,9 @@ struct Plan {
     directories: Vec<PathBuf>,
     versions: Vec<(ModelName, VersionId, PathBuf)>,
     datasets: Vec<(ModelName, DatasetId)>,
+    orphans: Vec<Orphan>,
+    /// Length of what is removed from S3.
+    remote_bytes: u64,
 }
 
 impl Arguments {
@@ -61,13 +71,15 @@ impl Arguments {
             .iter()
             .chain(plan.versions.iter().map(|(_, _, path)| path))
             .map(|path| size_bytes(path))
-            .sum::<u64>();
+            .sum::<u64>()
+            + plan.remote_bytes;
         if !self.dry_run {
             carry_out(&live, &plan).await?;
         }
         let paths = plan.directories.iter().map(|path| path.display().to_string());
         let versions = plan.versions.iter().map(|(model, version, _)| format!("{model} {version}"));
         let datasets = plan.datasets.iter().map(|(model, id)| format!("{model} {id}"));
+        let orphans = plan.orphans.iter().map(|orphan| orphan.path.clone());
         if context.json {
             output::json(&json!({
                 "dry_run": self.dry_run,
@@ -75,6 +87,7 @@ impl Arguments {
                 "directories": paths.collect::<Vec<_>>(),
                 "versions": versions.collect::<Vec<_>>(),
                 "datasets": datasets.collect::<Vec<_>>(),
+                "orphans": orphans.collect::<Vec<_>>(),
             }));
             return Ok(());
         }
@@ -82,6 +95,7 @@ impl Arguments {
             ("directory", paths.collect::<Vec<_>>()),
             ("version", versions.collect()),
             ("dataset", datasets.collect()),
+            ("orphan", orphans.collect()),
         ] {
             for name in names {
                 output::line(format_args!("{what} {name}"));
@@ -98,7 +112,8 @@ impl Arguments {
         for name in ["scratch", "replay"] {
             plan.directories.extend(Some(state.join(name)).filter(|path| path.exists()));
         }
-        let pointer = Pointer::new(&live.config.production, state.join("versions"));
+        let pointer = wiring::pointer(&live.config);
+        let shelf = wiring::shelf(&live.config)?;
         for model in &live.config.models {
             let name = &model.name;
             let machine = live::machine(&live.config, &live.store, &[model]).await?;
@@ -118,17 +133,33 @@ impl Arguments {
             };
             let place = state.join("versions").join(name.as_str());
             let artifact = |version: &VersionRecord| place.join(version.version.to_string());
+            let mut kept_elsewhere = BTreeMap::new();
+            if let Some(shelf) = &shelf {
+                let failed = || format!("failed to see which versions of {name} are kept");
+                kept_elsewhere.extend(shelf.versions(name).await.with_context(failed)?);
+                let before = Clock::Wall.now().before(self.grace);
+                let orphans = shelf.orphans(name, before).await.with_context(failed)?;
+                plan.remote_bytes += orphans.iter().map(|orphan| orphan.size_bytes).sum::<u64>();
+                plan.orphans.extend(orphans);
+            }
+            let is_there = |version: &VersionRecord| {
+                artifact(version).exists() || kept_elsewhere.contains_key(&version.version)
+            };
             let old = versions.iter().filter(|version| !needed(version));
-            let there = old.filter(|version| artifact(version).exists());
+            let there = old.filter(|version| is_there(version));
             let removed = there.skip(self.keep).collect::<Vec<_>>();
             let is_removed = |version: &VersionRecord| {
-                !artifact(version).exists()
+                !is_there(version)
                     || removed.iter().any(|removed| removed.version == version.version)
             };
             let kept = versions.iter().filter(|version| needed(version) || !is_removed(version));
             let kept = kept.filter_map(|version| version.dataset.as_ref()).collect::<BTreeSet<_>>();
             let datasets = removed.iter().filter_map(|version| version.dataset.as_ref());
             let datasets = datasets.filter(|id| !kept.contains(id)).collect::<BTreeSet<_>>();
+            plan.remote_bytes += removed
+                .iter()
+                .filter_map(|version| kept_elsewhere.get(&version.version))
+                .sum::<u64>();
             plan.datasets.extend(datasets.into_iter().map(|id| (name.clone(), id.clone())));
             plan.versions.extend(
                 removed.iter().map(|version| (name.clone(), version.version, artifact(version))),
@@ -159,14 +190,22 @@ async fn all_versions(live: &Live, name: &ModelName) -> Result<Vec<VersionRecord
 
 /// Tombstones first: a dataset that is gone must say so at any moment.
 async fn carry_out(live: &Live, plan: &Plan) -> Result<(), Fault> {
-    let state = &live.config.state;
-    let datasets =
-        Datasets::open(state).with_context(|| format!("failed to open {}", state.display()))?;
+    let datasets = wiring::datasets(&live.config)?;
     let reason = "its versions were removed by `afresh gc`".to_owned();
     let tombstone = Tombstone { reason, at: live.clock.now() };
     for (name, id) in &plan.datasets {
         let written = datasets.tombstone(name, id, &tombstone).await;
         written.with_context(|| format!("failed to remove dataset {id} of {name}"))?;
+    }
+    if let Some(shelf) = wiring::shelf(&live.config)? {
+        for (name, version, _) in &plan.versions {
+            let removed = shelf.remove(name, *version).await;
+            removed.with_context(|| format!("failed to remove {version} of {name}"))?;
+        }
+        for orphan in &plan.orphans {
+            let removed = shelf.remove_orphan(orphan).await;
+            removed.with_context(|| format!("failed to remove {}", orphan.path))?;
+        }
     }
     for path in plan.versions.iter().map(|(_, _, path)| path).chain(&plan.directories) {
         match fs::remove_dir_all(path) {

@@ -7,7 +7,7 @@ use afresh_core::input::Input;
 use afresh_core::model::Phase;
 use afresh_core::signal::Mode;
 use afresh_engine::port::{Page, Store as _};
-use afresh_train::artifact::Artifact;
+use afresh_train::artifact::{Artifact, MANIFEST_FILE};
 use anyhow::Context as _;
 use serde_json::json;
 
@@ -99,8 +99,15 @@ impl Choice {
         let name = &model.name;
         let known = driver.machine().model(name).is_some_and(|m| m.standings().contains_key(&to));
         if known {
-            let settings = wiring::settings(&live.config, model, &live.config.state);
-            usable(&settings.artifact(to), to)?;
+            let settings = wiring::live_settings(&live.config, model);
+            let place = settings.artifact(to);
+            if let Some(shelf) = wiring::shelf(&live.config)?
+                && !place.join(MANIFEST_FILE).exists()
+            {
+                let fetched = shelf.fetch(name, to, &place).await;
+                fetched.map_err(|error| unusable(error, to))?;
+            }
+            usable(&place, to)?;
         }
         let input =
             Input::Override { to, by: self.person.name(), reason: self.reason.clone(), mode };
@@ -131,10 +138,14 @@ impl Choice {
 
 /// What would serve must load: a version that was removed or damaged stays out.
 fn usable(artifact: &std::path::Path, version: VersionId) -> Result<(), Fault> {
-    Artifact::load(artifact).map(|_| ()).map_err(|error| Fault::Helped {
+    Artifact::load(artifact).map(|_| ()).map_err(|error| unusable(error, version))
+}
+
+fn unusable(error: afresh_train::error::Error, version: VersionId) -> Fault {
+    Fault::Helped {
         error: anyhow::Error::new(error).context(format!("{version} cannot serve")),
         help: "name another one: `afresh versions` lists them".to_owned(),
-    })
+    }
 }
 
 /// The version that a rollback goes back to.

@@ -90,6 +90,9 @@ impl Workshop {
     ) -> Result<gate::Evidence, Error> {
         let (rows, positions, available) = self.judging_rows(asked).await?;
         let Task { candidate, champion, judgement, .. } = *asked;
+        for version in [Some(candidate), champion].into_iter().flatten() {
+            self.bring(version).await?;
+        }
         let mut checks = self.hard_checks(candidate);
         let settings = &self.settings;
         let alpha = settings.gate.alpha_of(judgement, settings.rejudge.times + 1);

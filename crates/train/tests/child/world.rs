@@ -88,7 +88,7 @@ impl World {
             };
             (schema, rows, store.create(&manifest).await.unwrap())
         });
-        World { place: Place { state, base, model, id }, dir, schema, rows }
+        World { place: Place { state, shelf: None, base, model, id }, dir, schema, rows }
     }
 
     pub(crate) fn job(&self, recipe: Recipe) -> Job {
