@@ -193,6 +193,7 @@ pub(crate) async fn workshop(
         decay_threshold: 0.05,
         base: folder.to_owned(),
         state,
+        shelf: None,
     };
     Workshop::open(settings, feed, Arc::new(InProcess { rows }), "no-program".into()).unwrap()
 }

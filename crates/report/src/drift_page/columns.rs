@@ -145,10 +145,13 @@ pub(super) fn numbers(drift: &DriftPage, ranked: &[&ColumnPage]) -> Section {
     }
     let titles = ["Kind", "Importance", "Score"].into_iter().chain(names.iter().copied());
     let mut headings = vec![Column::text("Column")];
-    headings
-        .extend(titles.map(|title| {
-            if title == "Kind" { Column::text(title) } else { Column::number(title) }
-        }));
+    headings.extend(
+        titles.map(
+            |title| {
+                if title == "Kind" { Column::text(title) } else { Column::number(title) }
+            },
+        ),
+    );
     let row = |column: &&ColumnPage| {
         let mut cells = vec![
             html! { code { (column.name) } @if column.drifted { " " span.badge.bad { "drifted" } } },

@@ -164,6 +164,7 @@ pub(crate) async fn replay(plan: &Plan, folder: &Path, state: &str) -> Result<Re
         decay_threshold: 0.05,
         base: folder.to_owned(),
         state: folder.join(state),
+        shelf: None,
     };
     let workshop = |settings: Settings| {
         std::fs::create_dir_all(&settings.state).unwrap();
