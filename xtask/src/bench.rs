@@ -1,5 +1,7 @@
 //! Measurements; none of them is a test, because a timed test fails on a busy machine.
 
+mod drift;
+
 use anyhow::{Result, bail};
 
 use crate::house;
@@ -15,6 +17,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             "--example",
             "bench_decide",
         ]),
-        other => bail!("`{}` cannot be measured: write `decide`", other.join(" ")),
+        [what, options @ ..] if what == "drift" => drift::run(options),
+        other => bail!("`{}` cannot be measured: write `decide` or `drift`", other.join(" ")),
     }
 }

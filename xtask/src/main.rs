@@ -35,7 +35,12 @@ const TASKS: &[Task] = &[
         what: "breaks the core on purpose; every mutant must be found",
         run: mutants::run,
     },
-    Task { name: "bench", arguments: "decide", what: "measures", run: bench::run },
+    Task {
+        name: "bench",
+        arguments: "decide | drift [--no-evidently] [--no-large]",
+        what: "measures, beside peers where there are any",
+        run: bench::run,
+    },
     Task {
         name: "flights",
         arguments: "",

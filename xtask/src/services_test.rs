@@ -4,7 +4,7 @@
 
 mod http;
 mod server;
-mod venv;
+pub(crate) mod venv;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

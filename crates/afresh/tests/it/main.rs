@@ -6,6 +6,7 @@
 mod project;
 
 mod bad_input;
+mod drift;
 mod examples;
 mod journey;
 mod killed;
