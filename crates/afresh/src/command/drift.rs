@@ -13,14 +13,12 @@ mod threshold;
 
 use std::path::PathBuf;
 
-use afresh_core::time::Duration;
 use clap::ArgAction;
 
 pub(super) use live::{Seen, see};
 
 use super::Context;
 use crate::fault::Fault;
-use crate::moment;
 
 /// Compares two tables, or the newest whole period of a model with the rows that trained what
 /// serves: a score for each column in [0, 1], and their mean weighted by importance. The columns
@@ -31,7 +29,6 @@ Examples:
   afresh drift may.parquet june.parquet              two files; no configuration is needed
   afresh drift 'logs/2026-05-*.csv' logs/june/ --html drift.html
   afresh drift may.csv june.csv --slices region,plan --fail-on-drift
-  afresh drift history.parquet june.parquet --time event_time --period 7d
   afresh drift may.parquet june.parquet --model shop/churn      and what it did to the predictions
   afresh drift shop/churn                            a model's newest period
   afresh drift --json | jq '.columns[] | select(.drifted) | .name'")]
@@ -57,15 +54,6 @@ pub(super) struct Options {
     /// Score from which rows have drifted, between 0 and 1; 0.3 where no history tells better.
     #[arg(long, value_name = "SCORE", value_parser = threshold::score)]
     threshold: Option<f64>,
-    /// Column of the event time in REF: its periods calibrate the threshold.
-    #[arg(long, value_name = "COLUMN", conflicts_with = "threshold")]
-    time: Option<String>,
-    /// Length of those periods.
-    #[arg(long, value_name = "LENGTH", value_parser = moment::length, default_value = "7d", requires = "time")]
-    period: Duration,
-    /// How long quiet rows should go without an alarm, in the mean.
-    #[arg(long, value_name = "LENGTH", value_parser = moment::length, default_value = "90d", requires = "time")]
-    expected_run_time: Duration,
     /// Weights of the columns: a JSON file of `{"column": weight}`, or `column=weight,…`; columns
     /// without one count for nothing.
     #[arg(long, value_name = "FILE | WEIGHTS", conflicts_with = "model")]
@@ -121,7 +109,6 @@ impl Options {
         let given = [
             ("--html", self.html.is_some()),
             ("--threshold", self.threshold.is_some()),
-            ("--time", self.time.is_some()),
             ("--importance", self.importance.is_some()),
             ("--model", self.model.is_some()),
             ("--slices", !self.slices.is_empty()),

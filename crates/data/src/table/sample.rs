@@ -57,7 +57,7 @@ impl Sample {
             let at = usize::try_from(place - batch.first_row).unwrap_or(usize::MAX);
             match (&mut drawn.values, cells) {
                 (rows::Values::Numeric(values), Cells::Numeric(numbers)) => {
-                    values.push(numbers[at])
+                    values.push(numbers[at]);
                 }
                 (
                     rows::Values::Categorical { codes, names },

@@ -155,15 +155,16 @@ pub fn shared(
                 // No value on either side: compared as numbers, of which all are missing.
                 found.columns.push(Wanted { name: column, kind: Kind::Numeric });
             }
-            Some(holds @ (Holds::Times | Holds::Other(_))) => {
-                let told = if holds == Holds::Times { "times" } else { before.told.as_str() };
+            Some(Holds::Times) if named(&column) => {
+                return Err(Mismatch::NotComparable { column, holds: "times".to_owned() });
+            }
+            Some(Holds::Times) => found.left_out.push(LeftOut::Times { column }),
+            Some(Holds::Other(_)) => {
+                let holds = before.told.clone();
                 if named(&column) {
-                    return Err(Mismatch::NotComparable { column, holds: told.to_owned() });
+                    return Err(Mismatch::NotComparable { column, holds });
                 }
-                found.left_out.push(match holds {
-                    Holds::Times => LeftOut::Times { column },
-                    _ => LeftOut::Unreadable { column, holds: told.to_owned() },
-                });
+                found.left_out.push(LeftOut::Unreadable { column, holds });
             }
             None => {
                 return Err(Mismatch::Retyped {

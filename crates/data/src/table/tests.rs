@@ -47,9 +47,10 @@ async fn values(table: &Table, name: &str, kind: Kind) -> Result<Vec<String>, Er
             rows += batch.rows as u64;
             match batch.column(0) {
                 Cells::Numeric(values) => {
-                    found.extend(values.iter().map(|value| {
+                    let text = |value: &f64| {
                         if value.is_nan() { String::new() } else { value.to_string() }
-                    }))
+                    };
+                    found.extend(values.iter().map(text));
                 }
                 Cells::Categorical { codes, names, full } => {
                     assert!(!full);

@@ -214,7 +214,7 @@ fn threshold(options: &Options, champion: Option<&Champion>) -> Threshold {
             Threshold { score, source: Source::Configured(model.clone()) }
         }
         (None, None) => {
-            Threshold::fixed("no history was given to calibrate it (`--time COLUMN --period 7d`)")
+            Threshold::fixed("two tables tell nothing of how much scores move by themselves")
         }
     }
 }

@@ -21,8 +21,6 @@ pub(super) enum Source {
     Configured(String),
     /// The constant, and why no better one was found.
     Fixed(String),
-    /// Quiet history, told in words and as figures.
-    Calibrated { told: String, figures: Value },
 }
 
 /// Reads a score between 0 and 1.
@@ -46,19 +44,17 @@ impl Threshold {
             Source::Fixed(why) => {
                 format!("The threshold is the fixed {:.1}, for {why}.", self.score)
             }
-            Source::Calibrated { told, .. } => told.clone(),
         }
     }
 
-    /// For scripts: what it is, and its figures.
+    /// For scripts: what it is.
     pub(super) fn json(&self) -> Value {
-        let (kind, figures) = match &self.source {
-            Source::Given => ("given", Value::Null),
-            Source::Configured(_) => ("configured", Value::Null),
-            Source::Fixed(_) => ("fixed", Value::Null),
-            Source::Calibrated { figures, .. } => ("calibrated", figures.clone()),
+        let kind = match &self.source {
+            Source::Given => "given",
+            Source::Configured(_) => "configured",
+            Source::Fixed(_) => "fixed",
         };
-        json!({"kind": kind, "explanation": self.told(), "calibration": figures})
+        json!({"kind": kind, "explanation": self.told()})
     }
 }
 
