@@ -1,4 +1,4 @@
-//! Boosted trees: the one file that knows the crate which trains them.
+//! Boosted trees: models in XGBoost's formats, and their training by the built-in crate.
 
 use std::num::NonZeroUsize;
 
@@ -7,12 +7,13 @@ use hessboost::config::TrainingParams;
 use hessboost::data::{DMatrix, FeatureType};
 use hessboost::model::{BoostedModel, ImportanceType, ModelFormat};
 use hessboost::training::Trainer;
-use serde_json::Value;
 
 use crate::encoding::Matrix;
 use crate::error::Error;
 use crate::learner::{Fitted, Format, Labelled, Learner, OnRound, Predictor, Request, Rounds};
-use crate::recipe::BoostedTrees;
+use crate::parameters;
+use crate::recipe::{BoostedTrees, Library};
+use crate::system;
 
 /// A model read from XGBoost's formats.
 #[derive(Debug)]
@@ -22,53 +23,9 @@ pub(crate) struct Booster {
     rounds: usize,
 }
 
-/// XGBoost's names of the parameters that can be set.
-const KNOWN: [&str; 27] = [
-    "alpha",
-    "base_score",
-    "booster",
-    "colsample_bylevel",
-    "colsample_bynode",
-    "colsample_bytree",
-    "eta",
-    "eval_metric",
-    "gamma",
-    "grow_policy",
-    "interaction_constraints",
-    "lambda",
-    "learning_rate",
-    "max_bin",
-    "max_delta_step",
-    "max_depth",
-    "max_leaves",
-    "min_child_weight",
-    "min_split_loss",
-    "monotone_constraints",
-    "num_parallel_tree",
-    "reg_alpha",
-    "reg_lambda",
-    "sampling_method",
-    "scale_pos_weight",
-    "subsample",
-    "tree_method",
-];
-
-/// Parameters that follow from something else, and from what.
-const DERIVED: [(&str, &str); 9] = [
-    ("objective", "follows from the model's task: leave it out"),
-    ("num_class", "follows from the label's classes: leave it out"),
-    ("seed", "is a setting of its own: write `seed` beside `params`"),
-    ("random_state", "is a setting of its own: write `seed` beside `params`"),
-    ("nthread", "is a setting of its own: write `threads` beside `params`"),
-    ("n_jobs", "is a setting of its own: write `threads` beside `params`"),
-    ("num_boost_round", "is a setting of its own: write `rounds` beside `params`"),
-    ("n_estimators", "is a setting of its own: write `rounds` beside `params`"),
-    ("early_stopping_rounds", "is a setting of its own: write `early_stopping` beside `params`"),
-];
-
 /// Checks names and values without training.
 pub(crate) fn check(settings: &BoostedTrees, task: &Task, outputs: usize) -> Result<(), Error> {
-    parameters(settings, task, outputs, 0, 1).map(|_| ())
+    parameters::boosted(settings, task, outputs, 0, 1).map(|_| ())
 }
 
 impl Booster {
@@ -86,6 +43,40 @@ impl Booster {
             return Err(format!("{rounds} rounds are asked for, it has {all}"));
         }
         Ok(Booster { model, rounds })
+    }
+
+    /// All rounds of a model.
+    pub(crate) fn of(model: BoostedModel) -> Booster {
+        Booster { rounds: model.num_boost_rounds(), model }
+    }
+
+    /// What a training ends with: this model, whose file is `bytes`.
+    pub(crate) fn fitted(
+        &self,
+        bytes: Vec<u8>,
+        base_rounds: usize,
+        stopped_at: Option<(String, f64)>,
+    ) -> Fitted {
+        Fitted {
+            bytes,
+            format: Format::XgboostUbj,
+            rounds: self.rounds,
+            rounds_added: self.rounds - base_rounds,
+            trees: self.trees(),
+            importance: self.importance(),
+            stopped_at,
+        }
+    }
+
+    /// What round `round` alone adds to a row's margins: row-major, one number an output.
+    pub(crate) fn margins_of_round(
+        &self,
+        matrix: &Matrix,
+        round: usize,
+    ) -> Result<Vec<f32>, Error> {
+        let margins = self.model.predict_margin_rows(&matrix.values, round..=round);
+        let margins = margins.map_err(|error| engine("score rows", &error))?;
+        Ok(margins.as_slice().to_vec())
     }
 
     /// The rounds that count, in another format.
@@ -141,8 +132,13 @@ impl Predictor for Booster {
 
 impl Learner for BoostedTrees {
     fn fit(&self, request: &Request<'_>, on_round: &mut OnRound<'_>) -> Result<Fitted, Error> {
-        let params =
-            parameters(self, request.task, request.outputs, request.seed, request.threads)?;
+        if self.library == Library::System {
+            return system::fit(self, request, on_round);
+        }
+        let Request { task, outputs, seed, threads, .. } = *request;
+        let params = parameters::boosted(self, task, outputs, seed, threads)?;
+        let params = TrainingParams::from_xgboost(params)
+            .map_err(|error| engine("read its parameters", &error))?;
         let base = request.base.map(|base| base_model(base.bytes, base.rounds)).transpose()?;
         let base_rounds = base.as_ref().map_or(0, BoostedModel::num_boost_rounds);
         let (rounds, patience) = match request.rounds {
@@ -181,17 +177,8 @@ impl Learner for BoostedTrees {
         };
         let bytes =
             model.encode(ModelFormat::XgboostUbjson).map_err(|error| engine("write", &error))?;
-        let rounds = model.num_boost_rounds();
-        let booster = Booster { model, rounds };
-        Ok(Fitted {
-            bytes,
-            format: Format::XgboostUbj,
-            rounds,
-            rounds_added: rounds - base_rounds,
-            trees: booster.trees(),
-            importance: booster.importance(),
-            stopped_at: metric.zip(result.best_score),
-        })
+        let booster = Booster::of(model);
+        Ok(booster.fitted(bytes, base_rounds, metric.zip(result.best_score)))
     }
 }
 
@@ -199,13 +186,13 @@ fn file_format(format: Format) -> Result<ModelFormat, String> {
     match format {
         Format::XgboostUbj => Ok(ModelFormat::XgboostUbjson),
         Format::XgboostJson => Ok(ModelFormat::XgboostJson),
-        Format::Constant | Format::Onnx | Format::External => {
+        Format::Constant | Format::Linear | Format::Onnx | Format::External => {
             Err("not a model of trees".to_owned())
         }
     }
 }
 
-fn base_model(bytes: &[u8], rounds: usize) -> Result<BoostedModel, Error> {
+pub(crate) fn base_model(bytes: &[u8], rounds: usize) -> Result<BoostedModel, Error> {
     let unusable = |reason: String| Error::WarmStart { reason };
     let format = if ModelFormat::detect(bytes) == Some(ModelFormat::XgboostJson) {
         Format::XgboostJson
@@ -219,60 +206,6 @@ fn base_model(bytes: &[u8], rounds: usize) -> Result<BoostedModel, Error> {
     booster.model.slice(..rounds, 1).map_err(|error| unusable(error.to_string()))
 }
 
-fn parameters(
-    settings: &BoostedTrees,
-    task: &Task,
-    outputs: usize,
-    seed: u64,
-    threads: usize,
-) -> Result<TrainingParams, Error> {
-    let mut pairs = vec![
-        ("objective", Value::from(objective(task))),
-        ("seed", Value::from(seed)),
-        ("nthread", Value::from(threads)),
-    ];
-    if *task == Task::Multiclass {
-        pairs.push(("num_class", Value::from(outputs)));
-    }
-    let is_set = |names: &[&str]| names.iter().any(|name| settings.params.contains_key(*name));
-    if !is_set(&["eta", "learning_rate"]) {
-        pairs.push(("eta", Value::from(0.1)));
-    }
-    if !is_set(&["tree_method"]) {
-        pairs.push(("tree_method", Value::from("hist")));
-    }
-    let ours = pairs.clone();
-    for (name, value) in &settings.params {
-        let refuse =
-            |reason: &str| Err(Error::Parameter { name: name.clone(), reason: reason.to_owned() });
-        if let Some((_, reason)) = DERIVED.iter().find(|(derived, _)| derived == name) {
-            return refuse(reason);
-        }
-        if !KNOWN.contains(&name.as_str()) {
-            return Err(Error::UnknownParameter { name: name.clone(), near: near(name) });
-        }
-        if name == "booster" && value != "gbtree" {
-            return refuse("must be `gbtree`");
-        }
-        pairs.push((name, value.clone()));
-        // Alone with what it rests on first, so that an error names its parameter.
-        let alone = ours.iter().cloned().chain([(name.as_str(), value.clone())]);
-        let alone = alone.collect::<std::collections::BTreeMap<_, _>>();
-        if let Err(error) = TrainingParams::from_xgboost(alone) {
-            return refuse(&format!("is refused: {error}"));
-        }
-    }
-    TrainingParams::from_xgboost(pairs).map_err(|error| engine("read its parameters", &error))
-}
-
-fn objective(task: &Task) -> &'static str {
-    match task {
-        Task::Binary => "binary:logistic",
-        Task::Multiclass => "multi:softprob",
-        Task::Regression => "reg:squarederror",
-    }
-}
-
 /// Whether XGBoost's objective `name` predicts what `task` asks for.
 pub(crate) fn fits(name: &str, task: &Task) -> bool {
     match task {
@@ -282,7 +215,7 @@ pub(crate) fn fits(name: &str, task: &Task) -> bool {
     }
 }
 
-fn data(labelled: &Labelled) -> Result<DMatrix, Error> {
+pub(crate) fn data(labelled: &Labelled) -> Result<DMatrix, Error> {
     let Matrix { values, rows, native } = &labelled.matrix;
     let refused = |error| engine("take the rows", &error);
     let mut data = DMatrix::from_dense(values, *rows, native.len())
@@ -302,44 +235,10 @@ fn data(labelled: &Labelled) -> Result<DMatrix, Error> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rounds are far below 2^53")]
-fn share(done: usize, all: usize) -> f64 {
+pub(crate) fn share(done: usize, all: usize) -> f64 {
     done as f64 / all.max(1) as f64
 }
 
-fn engine(action: &str, error: &hessboost::error::HessboostError) -> Error {
+pub(crate) fn engine(action: &str, error: &hessboost::error::HessboostError) -> Error {
     Error::Engine { action: action.to_owned(), message: error.to_string() }
-}
-
-/// At most three known names that look like `name`, nearest first.
-fn near(name: &str) -> Vec<String> {
-    let mut names = KNOWN
-        .iter()
-        .map(|known| {
-            let stem = known.chars().zip(name.chars()).take_while(|(a, b)| a == b).count();
-            let distance = distance(known, name);
-            // A long common beginning counts for a near miss: `subsampling`, `colsample`.
-            (if stem >= 6 { distance.min(3) } else { distance }, known)
-        })
-        .filter(|(distance, _)| *distance <= (name.len() / 3).clamp(1, 4))
-        .collect::<Vec<_>>();
-    names.sort();
-    let nearest = names.first().map_or(0, |(distance, _)| *distance);
-    names.retain(|(distance, _)| *distance <= nearest + 1);
-    names.into_iter().take(3).map(|(_, known)| (*known).to_owned()).collect()
-}
-
-/// Number of single-letter edits (Levenshtein 1966).
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.chars().collect::<Vec<_>>();
-    let mut row = (0..=b.len()).collect::<Vec<_>>();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -23,6 +23,7 @@ use crate::output::{self, OnLine, Output, Stream};
 use crate::process;
 use crate::secret::Secrets;
 use crate::step::{self, Outcome, Spec, Work};
+use crate::system;
 use crate::trainer::{Cancel, Job, Limits, Progress, Trained, Trainer, Training};
 use crate::tree;
 
@@ -228,6 +229,7 @@ impl Step {
         let mut command = Command::new(program);
         command.arg(step::COMMAND).arg(&spec_file).env_clear().env(MARK, &mark);
         let libraries = library::VARIABLES.into_iter().chain([onnx::VARIABLE]);
+        let libraries = libraries.chain(system::VARIABLES);
         let known = ["PATH", "LANG", "TMPDIR"].into_iter().chain(libraries);
         for name in known.chain(remote.iter().map(String::as_str)) {
             if let Some(value) = std::env::var_os(name) {

@@ -22,7 +22,7 @@ use crate::testing::{categorical, example, numeric, rows, schema};
 use crate::trainer::{InProcess, Job, Part, Parts, ReadRows, Trainer, WarmStart};
 
 #[derive(Debug)]
-struct Memory(Parts);
+pub(crate) struct Memory(pub(crate) Parts);
 
 impl ReadRows for Memory {
     fn read(&self, _job: &Job) -> Result<Parts, Error> {
@@ -40,19 +40,19 @@ fn trees(rounds: usize, early_stopping: usize) -> Recipe {
 }
 
 /// A job whose artifact becomes `name` below `dir`.
-fn job(dir: &TempDir, name: &str, recipe: Recipe, schema: &Schema) -> Job {
+pub(crate) fn job(dir: &TempDir, name: &str, recipe: Recipe, schema: &Schema) -> Job {
     let place = |part: &str| dir.path().join(part);
     Job::new(recipe, schema.clone(), &place(name), &place("scratch"))
 }
 
-fn train(job: &Job, train: Rows, stopping: Rows) -> Result<Artifact, Failure> {
+pub(crate) fn train(job: &Job, train: Rows, stopping: Rows) -> Result<Artifact, Failure> {
     let trainer = InProcess { rows: Memory(Parts { train, stopping }) };
     let (_keep, cancel) = watch::channel(false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(trainer.train(job, cancel, Arc::new(|_| {}))).map(|trained| trained.artifact)
 }
 
-fn halves(rows: &Rows) -> (Rows, Rows) {
+pub(crate) fn halves(rows: &Rows) -> (Rows, Rows) {
     let cut = rows.len() * 2 / 3;
     (
         rows.select(&(0..cut).collect::<Vec<_>>()),

@@ -119,12 +119,20 @@ pub enum Error {
         value: String,
     },
     /// The engine refused what it was given.
-    #[error("the boosted-trees engine failed to {action}: {message}")]
+    #[error("the engine failed to {action}: {message}")]
     Engine {
         /// What it was doing.
         action: String,
         /// Its message.
         message: String,
+    },
+    /// A library is not there, or is another than was hoped for.
+    #[error("library `{path}` {reason}")]
+    Library {
+        /// Its file.
+        path: String,
+        /// What is wrong and what to do.
+        reason: String,
     },
     /// A champion cannot be continued with these rows.
     #[error("the champion cannot be continued: {reason}; train in full")]
@@ -377,6 +385,7 @@ impl Error {
             | Error::Infinite { .. }
             | Error::NotFinite { .. }
             | Error::Engine { .. }
+            | Error::Library { .. }
             | Error::WarmStart { .. }
             | Error::FullRetrainingDue { .. }
             | Error::Damaged { .. }

@@ -32,7 +32,7 @@ pub fn import(job: &Job, foreign: Foreign<'_>, parts: &Parts) -> Result<Artifact
     let file = match foreign.format {
         Format::XgboostUbj => "model.ubj",
         Format::Onnx => "model.onnx",
-        Format::XgboostJson | Format::Constant | Format::External => "model.json",
+        Format::XgboostJson | Format::Constant | Format::Linear | Format::External => "model.json",
     };
     let blank = Manifest {
         model_file: file.to_owned(),

@@ -43,6 +43,24 @@ pub(crate) fn fit(
             };
             (Box::new(settings), encodings)
         }
+        Engine::Forest(settings) => {
+            if warm.is_some() {
+                let reason = "a forest is the mean of trees of the same rows".to_owned();
+                return Err(Error::WarmStart { reason });
+            }
+            (Box::new(settings.clone()), learn(job, parts, settings.categories)?)
+        }
+        Engine::Linear(settings) => {
+            let encodings = match &warm {
+                Some(champion) => {
+                    check_champion(job, champion.manifest(), &[Format::Linear], "a linear model")?;
+                    champion.manifest().encodings.clone()
+                }
+                // A category has a column of its own: its position means nothing.
+                None => learn(job, parts, Categories::Native)?,
+            };
+            (Box::new(settings.clone()), encodings)
+        }
         Engine::Command(_) => {
             return Err(Error::Parameter {
                 name: "command".to_owned(),
@@ -167,6 +185,7 @@ fn manifest(
         Format::XgboostJson | Format::External => "model.json",
         Format::Constant => "model.constant.json",
         Format::Onnx => "model.onnx",
+        Format::Linear => "model.linear.json",
     };
     Manifest {
         model_file: file.to_owned(),
@@ -183,19 +202,32 @@ fn manifest(
     }
 }
 
+/// Whether the champion is of this engine and of this schema.
+fn check_champion(
+    job: &Job,
+    champion: &Manifest,
+    formats: &[Format],
+    what: &str,
+) -> Result<(), Error> {
+    let refuse = |reason: String| Err(Error::WarmStart { reason });
+    let is_forest = matches!(champion.recipe.engine, Engine::Forest(_));
+    if is_forest || !formats.contains(&champion.model_format) {
+        return refuse(format!("it is not {what}"));
+    }
+    if champion.schema != job.schema {
+        return refuse("its schema differs from that of the rows".to_owned());
+    }
+    Ok(())
+}
+
 /// Whether the champion's trees mean the same for the new rows, and leave room for more.
 fn check_continuation(
     job: &Job,
     champion: &Manifest,
     settings: &BoostedTrees,
 ) -> Result<(), Error> {
-    let refuse = |reason: &str| Err(Error::WarmStart { reason: reason.to_owned() });
-    if !matches!(champion.model_format, Format::XgboostJson | Format::XgboostUbj) {
-        return refuse("it is not a model of boosted trees");
-    }
-    if champion.schema != job.schema {
-        return refuse("its schema differs from that of the rows");
-    }
+    let formats = [Format::XgboostJson, Format::XgboostUbj];
+    check_champion(job, champion, &formats, "a model of boosted trees")?;
     let rounds = match job.part {
         Part::Fit => settings.rounds,
         Part::Refit { rounds } => rounds,

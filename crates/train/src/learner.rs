@@ -20,6 +20,22 @@ pub(crate) trait Learner {
 pub(crate) trait Predictor: fmt::Debug + Send + Sync {
     /// Row-major, as many numbers a row as the task has outputs.
     fn predict(&self, matrix: &Matrix) -> Result<Vec<f64>, Error>;
+
+    /// What each tree of a forest predicts; nothing for any other model.
+    fn predict_trees(&self, _matrix: &Matrix) -> Result<Option<TreePredictions>, Error> {
+        Ok(None)
+    }
+}
+
+/// What each tree of a forest predicts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreePredictions {
+    /// By row, then tree, then output.
+    pub values: Vec<f64>,
+    /// Number of trees.
+    pub trees: usize,
+    /// Numbers of one prediction.
+    pub outputs: usize,
 }
 
 /// Called after every round with the share of rounds done; may end the training.
@@ -84,6 +100,8 @@ pub enum Format {
     Constant,
     /// ONNX, whatever library it is from.
     Onnx,
+    /// JSON of a linear model, described in [`crate::linear`].
+    Linear,
     /// Known to the trainer's `predict` command only.
     External,
 }

@@ -4,6 +4,8 @@ pub mod artifact;
 mod boosted;
 pub mod child;
 mod command;
+#[cfg(test)]
+mod conformance;
 pub mod dataset;
 pub mod domain;
 pub mod encoding;
@@ -12,10 +14,16 @@ mod engine_tests;
 pub mod error;
 pub mod exchange;
 mod fit;
+pub mod forest;
 mod learner;
 mod library;
 mod onnx;
+pub mod linear;
+mod linear_design;
+mod linear_fit;
+mod linear_solver;
 mod output;
+mod parameters;
 mod predict;
 mod process;
 mod profiled;
@@ -24,10 +32,11 @@ pub mod scorer;
 mod secret;
 pub mod shelf;
 pub mod step;
+mod system;
 #[cfg(test)]
 mod testing;
 pub mod trainer;
 mod tree;
 pub mod worker;
 
-pub use learner::Format;
+pub use learner::{Format, TreePredictions};

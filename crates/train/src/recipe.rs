@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::boosted;
 use crate::error::Error;
+use crate::forest;
+use crate::linear;
 pub use crate::secret::Variable;
 
 /// How a model is trained. The same recipe on the same rows gives the same model.
@@ -32,6 +34,10 @@ pub struct Recipe {
 pub enum Engine {
     /// Gradient-boosted trees.
     BoostedTrees(BoostedTrees),
+    /// A random forest: the mean of trees that each saw other rows and columns.
+    Forest(Forest),
+    /// Linear or logistic regression.
+    Linear(Linear),
     /// An external program; see the contract in the design.
     Command(Command),
     /// Predicts the weighted mean of the training labels, or the shares of the classes.
@@ -52,6 +58,40 @@ pub struct BoostedTrees {
     pub categories: Categories,
     /// Cap on trees of a continued model; past it a full retraining is due.
     pub trees_max: usize,
+    /// What trains them. Left out of the text where it is the built-in one, as before there was a choice.
+    #[serde(skip_serializing_if = "Library::is_built_in")]
+    pub library: Library,
+}
+
+/// What trains boosted trees. Both take the same parameters and leave the same kind of file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Library {
+    /// What Afresh brings.
+    #[default]
+    BuiltIn,
+    /// XGBoost itself: the file that `XGBOOST_LIB` names, else the one inside Python's `xgboost`.
+    System,
+}
+
+/// Settings of a random forest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Forest {
+    /// By XGBoost's names; for defaults see [`crate::forest`].
+    pub params: BTreeMap<String, Value>,
+    /// Number of trees.
+    pub trees: usize,
+    /// How categories become numbers.
+    pub categories: Categories,
+}
+
+/// Settings of a linear model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Linear {
+    /// See [`crate::linear`] for names and defaults.
+    pub params: BTreeMap<String, Value>,
 }
 
 /// How categories become numbers.
@@ -137,6 +177,13 @@ impl Recipe {
                 let outputs = if *task == Task::Multiclass { 2 } else { 1 };
                 boosted::check(settings, task, outputs)
             }
+            Engine::Forest(settings) => {
+                if settings.trees == 0 {
+                    return Err(bad("trees", "must be at least 1"));
+                }
+                forest::check(settings)
+            }
+            Engine::Linear(settings) => linear::check(settings),
             Engine::Command(command) => {
                 for (name, words) in
                     [("command", Some(&command.command)), ("predict", command.predict.as_ref())]
@@ -192,14 +239,42 @@ impl Engine {
         }
     }
 
-    /// `boosted-trees`, `command` or `constant`.
+    /// The word of the configuration.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Engine::BoostedTrees(_) => "boosted-trees",
+            Engine::Forest(_) => "forest",
+            Engine::Linear(_) => "linear",
             Engine::Command(_) => "command",
             Engine::Constant => "constant",
         }
+    }
+}
+
+impl Engine {
+    /// Settings by the engine's own names, where it has such.
+    #[must_use]
+    pub fn params_mut(&mut self) -> Option<&mut BTreeMap<String, Value>> {
+        match self {
+            Engine::BoostedTrees(trees) => Some(&mut trees.params),
+            Engine::Forest(forest) => Some(&mut forest.params),
+            Engine::Linear(linear) => Some(&mut linear.params),
+            Engine::Command(command) => Some(&mut command.params),
+            Engine::Constant => None,
+        }
+    }
+}
+
+impl Library {
+    fn is_built_in(&self) -> bool {
+        *self == Library::BuiltIn
+    }
+}
+
+impl Default for Forest {
+    fn default() -> Forest {
+        Forest { params: BTreeMap::new(), trees: 100, categories: Categories::default() }
     }
 }
 
@@ -211,6 +286,7 @@ impl Default for BoostedTrees {
             early_stopping: 20,
             categories: Categories::default(),
             trees_max: 2_000,
+            library: Library::BuiltIn,
         }
     }
 }

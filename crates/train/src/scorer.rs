@@ -11,9 +11,12 @@ use crate::artifact::{Artifact, Cell, GoldenRow, Manifest};
 use crate::boosted::{self, Booster};
 use crate::encoding::find;
 use crate::error::Error;
-use crate::learner::{Constant, Format, Predictor};
+use crate::forest::{self, Forest};
+use crate::learner::{Constant, Format, Predictor, TreePredictions};
+use crate::linear::Linear;
 use crate::onnx;
 use crate::predict;
+use crate::recipe::Engine;
 use crate::trainer::Limits;
 
 /// A trained version in memory. Cheap to share: nothing in it changes.
@@ -93,7 +96,18 @@ impl Scorer {
                 let rounds = (manifest.rounds > 0).then_some(manifest.rounds);
                 let booster = Booster::decode(&bytes()?, format, rounds).map_err(unusable)?;
                 check_shape(&booster, &manifest).map_err(unusable)?;
-                Scoring::InProcess(Box::new(booster))
+                if matches!(manifest.recipe.engine, Engine::Forest(_)) {
+                    let task = manifest.schema.task;
+                    Scoring::InProcess(Box::new(Forest { booster, task }))
+                } else {
+                    Scoring::InProcess(Box::new(booster))
+                }
+            }
+            Format::Linear => {
+                let (schema, outputs) = (&manifest.schema, manifest.outputs());
+                let features = schema.features.len();
+                let model = Linear::decode(&bytes()?, &schema.task, features, outputs);
+                Scoring::InProcess(Box::new(model.map_err(unusable)?))
             }
             Format::Onnx => {
                 Scoring::Onnx(Box::new(onnx::Model::load(dir, &manifest).map_err(unusable)?))
@@ -137,6 +151,20 @@ impl Scorer {
                 Err(Error::NotFinite { row: at / width, value: predictions[at].to_string() })
             }
             None => Ok(predictions),
+        }
+    }
+
+    /// What each tree of a forest predicts for rows, of which the mean is the prediction; nothing where the model is
+    /// no forest. Holds rows × trees × outputs numbers: give it many rows part by part.
+    ///
+    /// # Errors
+    /// As [`predict`](Scorer::predict).
+    pub fn predict_trees(&self, rows: &Rows) -> Result<Option<TreePredictions>, Error> {
+        match &self.engine {
+            Scoring::InProcess(model) => {
+                model.predict_trees(&self.manifest.encodings.encode(rows)?)
+            }
+            Scoring::Onnx(_) | Scoring::Command(_) => Ok(None),
         }
     }
 
@@ -268,7 +296,11 @@ fn check_shape(booster: &Booster, manifest: &Manifest) -> Result<(), String> {
     if booster.features() != features {
         return Err(format!("it takes {} features, the schema has {features}", booster.features()));
     }
-    if !boosted::fits(booster.objective(), &manifest.schema.task) {
+    let fits = match manifest.recipe.engine {
+        Engine::Forest(_) => forest::fits(booster.objective()),
+        _ => boosted::fits(booster.objective(), &manifest.schema.task),
+    };
+    if !fits {
         let (name, task) = (booster.objective(), &manifest.schema.task);
         return Err(format!("its objective `{name}` does not predict a {task:?} task"));
     }

@@ -143,7 +143,10 @@ fn run(work: Work) -> Result<(), Error> {
             let parts = FromDataset.read(&job)?;
             let manifest = match &job.recipe.engine {
                 Engine::Command(command) => command::train(&job, command, &parts, &staging)?,
-                Engine::BoostedTrees(_) | Engine::Constant => {
+                Engine::BoostedTrees(_)
+                | Engine::Forest(_)
+                | Engine::Linear(_)
+                | Engine::Constant => {
                     fit::fit(&job, &parts, &staging, &mut tell_progress())?
                 }
             };
