@@ -137,6 +137,9 @@ pub fn source(config: &Config, model: &ModelConfig) -> anyhow::Result<Source> {
 pub fn rounds(engine: &Engine) -> usize {
     match engine {
         Engine::BoostedTrees(trees) => trees.rounds,
+        Engine::Forest(forest) => forest.trees,
+        // Of a path of strengths, the middle one: `alpha` itself.
+        Engine::Linear(_) => 13,
         Engine::Command(_) | Engine::Constant => 1,
     }
 }

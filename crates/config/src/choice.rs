@@ -5,7 +5,7 @@ use afresh_core::policy::CatchUp;
 use afresh_data::schema::Task;
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::Kind;
-use afresh_train::recipe::{Categories, RowFormat};
+use afresh_train::recipe::{Categories, Library, RowFormat};
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
@@ -24,6 +24,8 @@ pub(crate) trait Choice: Sized + Copy + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EngineName {
     BoostedTrees,
+    Forest,
+    Linear,
     Command,
     Constant,
 }
@@ -64,10 +66,12 @@ impl Choice for DecayTest {
 impl Choice for EngineName {
     const WORDS: &'static [(&'static str, EngineName)] = &[
         ("boosted-trees", EngineName::BoostedTrees),
+        ("forest", EngineName::Forest),
+        ("linear", EngineName::Linear),
         ("command", EngineName::Command),
         ("constant", EngineName::Constant),
     ];
-    const LATER: &'static [&'static str] = &["forest", "linear", "online"];
+    const LATER: &'static [&'static str] = &["online"];
 }
 
 impl Choice for Task {
@@ -86,6 +90,11 @@ impl Choice for Categories {
 impl Choice for RowFormat {
     const WORDS: &'static [(&'static str, RowFormat)] =
         &[("parquet", RowFormat::Parquet), ("csv", RowFormat::Csv)];
+}
+
+impl Choice for Library {
+    const WORDS: &'static [(&'static str, Library)] =
+        &[("built-in", Library::BuiltIn), ("system", Library::System)];
 }
 
 impl Choice for CatchUp {

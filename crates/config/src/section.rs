@@ -13,7 +13,7 @@ use afresh_core::time::Duration;
 use afresh_data::schema::Task;
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::Kind;
-use afresh_train::recipe::{Categories, RowFormat, Variable};
+use afresh_train::recipe::{Categories, Library, RowFormat, Variable};
 use toml::de::DeValue;
 
 use crate::choice::{EngineName, OneOf};
@@ -122,10 +122,15 @@ section! {
 section! {
     /// How the model is trained.
     Train {
-        /// What trains: built-in boosted trees, a program of yours, or a constant to compare with.
+        /// What trains: boosted trees, a forest, a linear model, a program of yours, or a constant to compare with.
         engine: OneOf<EngineName> = "boosted-trees",
-        /// Settings of the engine; for boosted trees by XGBoost's names.
+        /// Settings of the engine; for boosted trees and forests by XGBoost's names.
         params: BTreeMap<String, Placed<Parameter>> = {},
+        /// What trains boosted trees; `system` is XGBoost itself: the library that `XGBOOST_LIB` names, else the one
+        /// inside Python's `xgboost`.
+        library: OneOf<Library> = "built-in",
+        /// Trees of a forest.
+        trees: Count = 100,
         /// Boosting rounds at most.
         rounds: Count = 200,
         /// Rounds without gain on the early-stopping rows before training ends; 0 never ends early.

@@ -60,9 +60,7 @@ fn system_xgboost() -> Subject {
 
 fn forest() -> Subject {
     Subject {
-        recipe: || {
-            Recipe::new(Engine::Forest(Forest { trees: 30, ..Forest::default() }))
-        },
+        recipe: || Recipe::new(Engine::Forest(Forest { trees: 30, ..Forest::default() })),
         slip: ("min_child_wight", "min_child_weight"),
         nonsense: ("subsample", 3.into()),
         stopping: None,
@@ -270,9 +268,10 @@ fn takes_columns_that_say_nothing(subject: &Subject) {
 fn takes_more_columns_than_rows(subject: &Subject) {
     let names = (0..60).map(|at| format!("x{at}")).collect::<Vec<_>>();
     let value = |row: usize, at: usize| ((row * 31 + at * 17) % 101) as f64;
-    let columns = names.iter().enumerate().map(|(at, name)| {
-        numeric(name, &(0..20).map(|row| value(row, at)).collect::<Vec<_>>())
-    });
+    let columns = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| numeric(name, &(0..20).map(|row| value(row, at)).collect::<Vec<_>>()));
     let labels = (0..20).map(|row| f64::from(u8::from(row % 3 == 0))).collect::<Vec<_>>();
     let all = rows(columns.collect(), &labels);
     let features = names.iter().map(|name| (name.as_str(), Kind::Numeric)).collect::<Vec<_>>();
@@ -362,11 +361,14 @@ fn chooses_on_early_stopping_rows(subject: &Subject) {
         };
         let work = job(&dir, "a", recipe(), &schema);
         let artifact = train(&work, fit.clone(), stopping.clone()).unwrap();
-        let (manifest, metric) = (artifact.manifest(), match task {
-            Task::Binary => "stopping_logloss",
-            Task::Multiclass => "stopping_mlogloss",
-            Task::Regression => "stopping_rmse",
-        });
+        let (manifest, metric) = (
+            artifact.manifest(),
+            match task {
+                Task::Binary => "stopping_logloss",
+                Task::Multiclass => "stopping_mlogloss",
+                Task::Regression => "stopping_rmse",
+            },
+        );
         assert!((1..300).contains(&manifest.rounds), "{}", manifest.rounds);
         // The metric told is that of the model kept.
         let found = Scorer::load(artifact.dir()).unwrap().predict(&stopping).unwrap();
@@ -425,7 +427,9 @@ fn loss(task: Task, prediction: &[f64], label: f64) -> f64 {
         Task::Regression => return (prediction[0] - label).powi(2),
         Task::Binary if label > 0.5 => prediction[0],
         Task::Binary => 1.0 - prediction[0],
-        Task::Multiclass => *prediction.iter().zip(0_u8..).find(|(_, class)| f64::from(*class) >= label).unwrap().0,
+        Task::Multiclass => {
+            *prediction.iter().zip(0_u8..).find(|(_, class)| f64::from(*class) >= label).unwrap().0
+        }
     };
     -share.max(1e-6).ln()
 }

@@ -78,15 +78,8 @@ pub(crate) struct Settings {
     pub(crate) category_rows: usize,
 }
 
-const KNOWN: [&str; 7] = [
-    "alpha",
-    "categories_max",
-    "category_rows",
-    "iterations",
-    "l1_ratio",
-    "path",
-    "tolerance",
-];
+const KNOWN: [&str; 7] =
+    ["alpha", "categories_max", "category_rows", "iterations", "l1_ratio", "path", "tolerance"];
 
 const DERIVED: [(&str, &str); 9] = [
     ("C", "is named otherwise: write `alpha`, which is 1 / (C · rows)"),
@@ -116,13 +109,12 @@ impl Settings {
         let get = |name: &str| recipe.params.get(name);
         let number = |name: &str, default: f64, most: f64| match get(name) {
             None => Ok(default),
-            Some(value) => value
-                .as_f64()
-                .filter(|number| (0.0..=most).contains(number))
-                .ok_or_else(|| {
+            Some(value) => {
+                value.as_f64().filter(|number| (0.0..=most).contains(number)).ok_or_else(|| {
                     let range = if most < f64::MAX { "a number from 0 to 1" } else { "0 or more" };
                     parameters::refused(name, &format!("is {value}: write {range}"))
-                }),
+                })
+            }
         };
         let count = |name: &str, default: usize| match get(name) {
             None => Ok(default),
@@ -234,7 +226,10 @@ impl Linear {
     /// Intercepts and coefficients as one list: by output, the columns and then the intercept.
     pub(crate) fn parameters(&self) -> Vec<f64> {
         let outputs = self.coefficients.iter().zip(&self.intercepts);
-        outputs.flat_map(|(columns, intercept)| columns.iter().chain([intercept])).copied().collect()
+        outputs
+            .flat_map(|(columns, intercept)| columns.iter().chain([intercept]))
+            .copied()
+            .collect()
     }
 }
 

@@ -47,7 +47,6 @@ pub(crate) struct Expanded {
     /// Row-major, `sparse` a row: columns that are one in the row, or [`NONE`].
     ones: Vec<u32>,
     sparse: usize,
-    count: usize,
     columns: usize,
 }
 
@@ -143,7 +142,8 @@ impl Design {
                 }
                 Feature::Categories { own, rest, missing } => {
                     let cells = ones.iter_mut().skip(one).step_by(sparse);
-                    let unknown = if *missing { column + own.len() + usize::from(*rest) } else { usize::MAX };
+                    let unknown =
+                        if *missing { column + own.len() + usize::from(*rest) } else { usize::MAX };
                     let rare = if *rest { column + own.len() } else { unknown };
                     for (cell, value) in cells.zip(values) {
                         let place = match code(*value) {
@@ -157,7 +157,7 @@ impl Design {
             }
             column += feature.columns();
         }
-        Expanded { numbers, dense, places, ones, sparse, count: matrix.rows, columns }
+        Expanded { numbers, dense, places, ones, sparse, columns }
     }
 }
 
@@ -192,10 +192,6 @@ impl<'a> Parameters<'a> {
 }
 
 impl Expanded {
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }

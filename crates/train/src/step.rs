@@ -146,9 +146,7 @@ fn run(work: Work) -> Result<(), Error> {
                 Engine::BoostedTrees(_)
                 | Engine::Forest(_)
                 | Engine::Linear(_)
-                | Engine::Constant => {
-                    fit::fit(&job, &parts, &staging, &mut tell_progress())?
-                }
+                | Engine::Constant => fit::fit(&job, &parts, &staging, &mut tell_progress())?,
             };
             write_manifest(&staging, &manifest)
         }

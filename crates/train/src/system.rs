@@ -145,7 +145,8 @@ mod tests {
     fn what_is_not_xgboost_is_refused_with_its_path() {
         let told = |path: &Path| Library::open(path).unwrap_err().to_string();
         let c_library = fs::read_to_string("/proc/self/maps").unwrap();
-        let c_library = c_library.split_whitespace().find(|word| word.contains("/libc.so")).unwrap();
+        let c_library =
+            c_library.split_whitespace().find(|word| word.contains("/libc.so")).unwrap();
         let message = told(Path::new(c_library));
         assert!(message.contains(c_library), "{message}");
         assert!(message.contains("is not XGBoost: it has no `XGBoostVersion`"), "{message}");

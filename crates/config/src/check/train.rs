@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use afresh_core::fleet::Resources;
 use afresh_core::policy::{Policy, Refit, Training};
 use afresh_train::error::Error;
-use afresh_train::recipe::{BoostedTrees, Command, Engine, Recipe, RowFormat, Variable};
+use afresh_train::recipe::{
+    BoostedTrees, Command, Engine, Forest, Linear, Recipe, RowFormat, Variable,
+};
 use afresh_train::trainer::Limits;
 
 use super::{Context, MIB, OrDefault, Part, count, part, place_of, rounded, words};
@@ -54,7 +56,9 @@ pub(super) fn check(
     let at = place_of(section.engine.as_ref(), &section.at);
     foreign_keys(&section, name, findings);
     if let Some(wanted) = incremental.wanted {
-        if wanted.value.0 && name != EngineName::BoostedTrees && name != EngineName::Command {
+        let continues =
+            matches!(name, EngineName::BoostedTrees | EngineName::Linear | EngineName::Command);
+        if wanted.value.0 && !continues {
             let help = "write `engine = \"boosted-trees\"` or leave it out";
             findings.add(&wanted.at, "`retrain.incremental` needs an engine that continues", help);
         }
@@ -101,6 +105,17 @@ fn engine(
             })
         }
         EngineName::Constant => Engine::Constant,
+        EngineName::Linear => Engine::Linear(Linear { params }),
+        EngineName::Forest => {
+            let defaults = Forest::default();
+            Engine::Forest(Forest {
+                params,
+                trees: section.trees.map_or(defaults.trees, |trees| count(trees.value.0)),
+                categories: section
+                    .categories
+                    .map_or(defaults.categories, |categories| categories.value.0),
+            })
+        }
         EngineName::BoostedTrees => {
             let mut defaults = BoostedTrees::default();
             if preset == Preset::Classic {
@@ -122,6 +137,7 @@ fn engine(
                     .categories
                     .map_or(defaults.categories, |categories| categories.value.0),
                 trees_max: trees_max.unwrap_or(defaults.trees_max),
+                library: section.library.map_or(defaults.library, |library| library.value.0),
             })
         }
     }
@@ -142,27 +158,40 @@ fn foreign_keys(section: &section::Train, name: EngineName, findings: &mut Findi
         ("env", at(section.env.as_ref().filter(|env| !env.value.is_empty()))),
         ("format", at(section.format.as_ref())),
     ];
-    let trees = [
+    let boosting = [
         ("rounds", at(section.rounds.as_ref())),
         ("early_stopping", at(section.early_stopping.as_ref())),
-        ("categories", at(section.categories.as_ref())),
+        ("library", at(section.library.as_ref())),
     ];
+    let forest = [("trees", at(section.trees.as_ref()))];
+    let categories = [("categories", at(section.categories.as_ref()))];
     let params = [("params", at(section.params.as_ref().filter(|all| !all.value.is_empty())))];
-    let (foreign, only) = match name {
-        EngineName::BoostedTrees => (commands.to_vec(), "command"),
-        EngineName::Command => (trees.to_vec(), "boosted-trees"),
-        EngineName::Constant => {
-            ([&commands[..], &trees[..], &params[..]].concat(), "boosted-trees")
-        }
+    let mut foreign = Vec::new();
+    let mut only = |keys: &[(&'static str, Option<&Span>)], engine: &'static str| {
+        foreign
+            .extend(keys.iter().filter_map(|(key, at)| at.cloned().map(|at| (*key, at, engine))));
     };
-    for (key, at) in foreign {
-        if let Some(at) = at {
-            findings.add(
-                at,
-                format!("`train.{key}` means nothing to this engine"),
-                format!("leave it out, or write `engine = \"{only}\"`"),
-            );
-        }
+    if name != EngineName::Command {
+        only(&commands, "command");
+    }
+    if name != EngineName::BoostedTrees {
+        only(&boosting, "boosted-trees");
+    }
+    if name != EngineName::Forest {
+        only(&forest, "forest");
+    }
+    if !matches!(name, EngineName::BoostedTrees | EngineName::Forest) {
+        only(&categories, "boosted-trees");
+    }
+    if name == EngineName::Constant {
+        only(&params, "boosted-trees");
+    }
+    for (key, at, only) in foreign {
+        findings.add(
+            &at,
+            format!("`train.{key}` means nothing to this engine"),
+            format!("leave it out, or write `engine = \"{only}\"`"),
+        );
     }
     let program = section.command.as_ref().is_some_and(|command| !command.value.is_empty());
     if name == EngineName::Command && !program && !section.refused.contains(&"command") {
@@ -194,7 +223,10 @@ fn report(
             Error::UnknownParameter { name, near } => {
                 let help = match near.first() {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => "write one of XGBoost's parameters".to_owned(),
+                    None => match recipe.engine {
+                        Engine::Linear(_) => "write `alpha` or `l1_ratio`".to_owned(),
+                        _ => "write one of XGBoost's parameters".to_owned(),
+                    },
                 };
                 (name.clone(), format!("unknown parameter `train.params.{name}`"), help)
             }
@@ -211,8 +243,7 @@ fn report(
             }
         };
         findings.add(places.get(&name).unwrap_or(engine), message, help);
-        let Engine::BoostedTrees(trees) = &mut recipe.engine else { return };
-        if trees.params.remove(&name).is_none() {
+        if recipe.engine.params_mut().and_then(|params| params.remove(&name)).is_none() {
             return;
         }
     }

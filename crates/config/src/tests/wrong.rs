@@ -237,7 +237,11 @@ fn trainers_and_their_keys_are_checked() {
         &[
             "engine = \"xgboost\"",
             "engine = \"boosted_trees\"",
-            "engine = \"forest\"",
+            "engine = \"online\"",
+            "engine = \"forest\"\nearly_stopping = 5\nparams = { eta = 0.1, max_features = 3 }",
+            "engine = \"linear\"\ntrees = 5\nparams = { C = 1.0, alfa = 1, l1_ratio = 2 }",
+            "library = \"sytem\"",
+            "trees = 10",
             "engine = \"command\"",
             "engine = \"command\"\ncommand = []",
             "command = [\"python\", \"train.py\"]",
@@ -257,11 +261,28 @@ fn trainers_and_their_keys_are_checked() {
         ],
         &expect![[r#"
             engine = "xgboost"
-              4:10 `train.engine` is "xgboost" | write `boosted-trees`, `command` or `constant`
+              4:10 `train.engine` is "xgboost" | write `boosted-trees`, `forest`, `linear`, `command` or `constant`
             engine = "boosted_trees"
-              4:10 `train.engine` is "boosted_trees" | did you mean `boosted-trees`? it is one of `boosted-trees`, `command` or `constant`
+              4:10 `train.engine` is "boosted_trees" | did you mean `boosted-trees`? it is one of `boosted-trees`, `forest`, `linear`, `command` or `constant`
+            engine = "online"
+              4:10 `train.engine` is "online", which this version does not have | write `boosted-trees`, `forest`, `linear`, `command` or `constant`
             engine = "forest"
-              4:10 `train.engine` is "forest", which this version does not have | write `boosted-trees`, `command` or `constant`
+            early_stopping = 5
+            params = { eta = 0.1, max_features = 3 }
+              5:18 `train.early_stopping` means nothing to this engine | leave it out, or write `engine = "boosted-trees"`
+              6:18 parameter `train.params.eta` is of boosting, and a forest is a mean of trees | leave it out
+              6:38 parameter `train.params.max_features` is named otherwise | write `colsample_bynode`, a share of the columns
+            engine = "linear"
+            trees = 5
+            params = { C = 1.0, alfa = 1, l1_ratio = 2 }
+              5:9 `train.trees` means nothing to this engine | leave it out, or write `engine = "forest"`
+              6:16 parameter `train.params.C` is named otherwise | write `alpha`, which is 1 / (C · rows)
+              6:28 unknown parameter `train.params.alfa` | write `alpha` or `l1_ratio`
+              6:42 parameter `train.params.l1_ratio` is 2 | write a number from 0 to 1
+            library = "sytem"
+              4:11 `train.library` is "sytem" | did you mean `system`? it is one of `built-in` or `system`
+            trees = 10
+              4:9 `train.trees` means nothing to this engine | leave it out, or write `engine = "forest"`
             engine = "command"
               4:10 `train.command` is missing | write program and arguments, such as `command = ["python", "train.py"]`
             engine = "command"
