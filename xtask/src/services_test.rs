@@ -3,6 +3,8 @@
 //! One file per area. An area's servers run on the loopback for as long as the area does.
 
 mod http;
+mod interchange;
+mod onnx;
 mod server;
 pub(crate) mod venv;
 
@@ -21,11 +23,23 @@ struct Area {
     run: fn() -> Result<()>,
 }
 
-const AREAS: &[Area] = &[Area {
-    name: "frame",
-    what: "a Python server of this task's own starts, answers and stops",
-    run: server::check,
-}];
+const AREAS: &[Area] = &[
+    Area {
+        name: "frame",
+        what: "a Python server of this task's own starts, answers and stops",
+        run: server::check,
+    },
+    Area {
+        name: "interchange",
+        what: "models from XGBoost in Python and back",
+        run: interchange::check,
+    },
+    Area {
+        name: "onnx",
+        what: "models of scikit-learn, LightGBM and XGBoost in ONNX",
+        run: onnx::check,
+    },
+];
 
 /// Features of the one binary that all areas share: another set would mean another build.
 #[allow(dead_code, reason = "areas are added one by one")]

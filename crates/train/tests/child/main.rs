@@ -5,6 +5,8 @@ mod contract;
 mod secrets;
 mod workers;
 mod world;
+#[path = "../exchange/models.rs"]
+mod models;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
