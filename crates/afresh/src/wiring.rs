@@ -29,6 +29,12 @@ pub fn config(path: &Path) -> Result<Config, Fault> {
         *place = std::path::absolute(here)
             .with_context(|| format!("failed to find {}", here.display()))?;
     }
+    // Arguments of trainers name files beside the configuration.
+    for model in &mut config.models {
+        if let Engine::Command(command) = &mut model.recipe.engine {
+            command.base = Some(config.base.clone());
+        }
+    }
     Ok(config)
 }
 

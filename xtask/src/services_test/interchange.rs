@@ -45,7 +45,8 @@ pub(super) fn run_script(venv: &Path, script: &str, arguments: &[&std::ffi::OsSt
     command.arg(&script).args(arguments).env("OMP_NUM_THREADS", "1");
     let ran = command.output().with_context(|| format!("failed to start {command:?}"))?;
     if !ran.status.success() {
-        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         bail!("{} ends with {}:\n{out}{err}", script.display(), ran.status);
     }
     Ok(())
@@ -107,7 +108,8 @@ fn read(path: &Path) -> Result<Value> {
 }
 
 pub(super) fn files(place: &Path, end: &str) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(place).with_context(|| format!("failed to list {}", place.display()))?;
+    let entries =
+        fs::read_dir(place).with_context(|| format!("failed to list {}", place.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.retain(|file| file.to_string_lossy().ends_with(end));
     files.sort();

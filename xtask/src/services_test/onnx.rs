@@ -37,9 +37,10 @@ pub(super) fn check() -> Result<()> {
         Ok(())
     })?;
     checking("a runtime that is none is told, and what to do", || absent(&place, &runtime))?;
-    checking("a pipeline of scikit-learn is retrained, and its ONNX judged without `predict`", || {
-        example(&venv)
-    })
+    checking(
+        "a pipeline of scikit-learn is retrained, and its ONNX judged without `predict`",
+        || example(&venv),
+    )
 }
 
 /// The library within Python's package.
@@ -95,11 +96,12 @@ fn example(venv: &Path) -> Result<()> {
         let mut command = Command::new(afresh()?);
         command.args(arguments).current_dir(&place).env_remove("ORT_DYLIB_PATH");
         let ran = command.output().with_context(|| format!("failed to start {command:?}"))?;
-        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         ensure!(ran.status.success(), "afresh {} fails:\n{out}{err}", arguments.join(" "));
         Ok(out.into_owned())
     };
-    run(&["retrain"])?;
+    run(&["retrain", "--now", "2013-06-01"])?;
     let versions = run(&["versions", "--json"])?;
     ensure!(versions.contains("champion"), "no version leads: {versions}");
     Ok(())
