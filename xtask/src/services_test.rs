@@ -2,6 +2,7 @@
 //!
 //! One file per area. An area's servers run on the loopback for as long as the area does.
 
+mod external;
 mod http;
 mod interchange;
 mod onnx;
@@ -38,6 +39,11 @@ const AREAS: &[Area] = &[
         name: "onnx",
         what: "models of scikit-learn, LightGBM and XGBoost in ONNX",
         run: onnx::check,
+    },
+    Area {
+        name: "external",
+        what: "trainers in scikit-learn and LightGBM keep the contract with users' programs",
+        run: external::run,
     },
 ];
 

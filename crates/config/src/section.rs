@@ -166,7 +166,8 @@ section! {
     TrainLimits {
         /// Memory of all its processes together, such as `4 GiB`; where left out, that of the slots.
         memory: Memory,
-        /// Time on the clock; where left out, that of `retrain.limits.train`.
+        /// Time on the clock; where left out, a little less than `retrain.limits.train`, so that the cost
+        /// of a training that is ended is known.
         time: Length,
         /// Processes of your programs at once.
         processes: Count = 256,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use afresh_core::fleet::Resources;
 use afresh_core::policy::{Policy, Refit, Training};
+use afresh_core::time::Duration;
 use afresh_train::error::Error;
 use afresh_train::recipe::{
     BoostedTrees, Command, Engine, Forest, Linear, Recipe, RowFormat, Variable,
@@ -321,11 +322,18 @@ fn limits(
     }
     let slots = context.shared.slots.memory_mib.saturating_mul(MIB);
     Limits {
-        time_max: Some(section.time.map_or(policy.limits.train, |time| time.value.0)),
+        time_max: Some(section.time.map_or_else(|| sooner(policy.limits.train), |time| time.value.0)),
         memory_bytes_max: Some(section.memory.map_or(slots, |memory| memory.value.0)),
         processes_max: Some(section.processes.map_or(PROCESSES_MAX, |processes| {
             u32::try_from(processes.value.0).unwrap_or(u32::MAX)
         })),
         predict_time_max: section.predict_time.map(|time| time.value.0),
     }
+}
+
+/// A little less than the whole step may take: a training that ends itself says what it cost, one
+/// whose step is given up does not.
+fn sooner(limit: Duration) -> Duration {
+    const MARGIN_MAX: Duration = Duration::seconds(10);
+    Duration(limit.0 - (limit.0 / 20).min(MARGIN_MAX.0))
 }

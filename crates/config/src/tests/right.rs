@@ -173,7 +173,8 @@ fn a_source_alone_is_the_recommended_preset() {
         (model.source.time.as_str(), model.source.label.as_deref()),
         ("event_time", Some("label"))
     );
-    assert_eq!(model.training_limits.time_max, Some(Duration::hours(6)));
+    let sooner = Duration(Duration::hours(6).0 - 10_000);
+    assert_eq!(model.training_limits.time_max, Some(sooner));
     assert_eq!(model.training_limits.memory_bytes_max, Some(8 << 30));
 }
 
