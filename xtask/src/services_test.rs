@@ -6,6 +6,8 @@ mod external;
 mod http;
 mod interchange;
 mod onnx;
+mod proxy;
+mod s3;
 mod server;
 pub(crate) mod venv;
 
@@ -45,11 +47,15 @@ const AREAS: &[Area] = &[
         what: "trainers in scikit-learn and LightGBM keep the contract with users' programs",
         run: external::run,
     },
+    Area {
+        name: "s3",
+        what: "rows, datasets and versions in a bucket, and what goes wrong there",
+        run: s3::run,
+    },
 ];
 
 /// Features of the one binary that all areas share: another set would mean another build.
-#[allow(dead_code, reason = "areas are added one by one")]
-const FEATURES: &str = "";
+const FEATURES: &str = "s3";
 
 /// `services-test [AREA…]`: all areas, or those named.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -81,7 +87,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 }
 
 /// Runs `check` under a name, and says how long it took.
-#[allow(dead_code, reason = "areas are added one by one")]
 pub(crate) fn checking(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
     let started = Instant::now();
     check().with_context(|| format!("`{name}` does not hold"))?;
@@ -90,16 +95,13 @@ pub(crate) fn checking(name: &str, check: impl FnOnce() -> Result<()>) -> Result
 }
 
 /// The program with all features that areas need, built once in the profile of `cargo test`.
-#[allow(dead_code, reason = "areas are added one by one")]
 pub(crate) fn afresh() -> Result<PathBuf> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     if let Some(path) = BUILT.get() {
         return Ok(path.clone());
     }
     let mut arguments = vec!["build", "--quiet", "--package", "afresh", "--message-format=json"];
-    if !FEATURES.is_empty() {
-        arguments.extend(["--features", FEATURES]);
-    }
+    arguments.extend(["--features", FEATURES]);
     println!("   cargo {}", arguments.join(" "));
     let built = house::cargo()
         .args(&arguments)
@@ -131,7 +133,6 @@ pub(crate) fn place(name: &str) -> Result<PathBuf> {
 }
 
 /// As [`place`], without what an earlier test left there.
-#[allow(dead_code, reason = "areas are added one by one")]
 pub(crate) fn empty_place(name: &str) -> Result<PathBuf> {
     remove(&house::root().join("target/services").join(name))?;
     place(name)

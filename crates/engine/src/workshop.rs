@@ -445,6 +445,15 @@ impl Workshop {
         job: Job,
         progress: Progress,
     ) -> Result<Artifact, Error> {
+        if let Some(shelf) = &self.shelf
+            && !job.output.join(MANIFEST_FILE).exists()
+            && shelf
+                .holds(&self.settings.model, version)
+                .await
+                .map_err(|source| self.version_error(version, source))?
+        {
+            self.bring(version).await?;
+        }
         if let Ok(finished) = Artifact::load(&job.output)
             && finished.manifest().dataset.as_ref() == job.dataset.as_ref().map(|place| &place.id)
             && finished.manifest().judged_parent == job.judged_parent

@@ -31,6 +31,8 @@ pub mod recipe;
 pub mod scorer;
 mod secret;
 pub mod shelf;
+#[cfg(test)]
+mod shelf_tests;
 pub mod step;
 mod system;
 #[cfg(test)]

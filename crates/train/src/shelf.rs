@@ -83,6 +83,14 @@ impl Shelf {
         found.try_next().await.map(|_| ()).map_err(|error| self.failed("read", "", &error))
     }
 
+    /// Whether a version is there whole.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn holds(&self, model: &ModelName, version: VersionId) -> Result<bool, Error> {
+        self.manifest(model, version).await.map(|found| found.is_some())
+    }
+
     /// Puts a sealed artifact on the shelf. The same one may be put again.
     ///
     /// # Errors
