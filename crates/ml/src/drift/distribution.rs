@@ -22,30 +22,23 @@ impl Distribution {
             return Err(Error::TooManyRows { column: column.to_owned(), side });
         }
         let mut keys = Vec::with_capacity(values.len());
-        for (row, &value) in values.iter().enumerate() {
-            if value.is_infinite() {
-                return Err(Error::Infinite { column: column.to_owned(), side, row });
-            }
+        let mut infinite = false;
+        for &value in values {
+            infinite |= value.is_infinite();
             if !value.is_nan() {
                 keys.push(sort::key(value));
             }
         }
-        let missing = values.len() - keys.len();
-        sort::ascending(&mut keys);
-        let mut distribution =
-            Distribution { values: Vec::new(), through: Vec::new(), missing: count(missing) };
-        let mut start = 0;
-        while start < keys.len() {
-            let key = keys[start];
-            let mut end = start + 1;
-            while end < keys.len() && keys[end] == key {
-                end += 1;
-            }
-            distribution.values.push(sort::value(key));
-            distribution.through.push(count(end));
-            start = end;
+        if infinite {
+            let row = values.iter().position(|value| value.is_infinite()).unwrap_or(0);
+            return Err(Error::Infinite { column: column.to_owned(), side, row });
         }
-        Ok(distribution)
+        let missing = count(values.len() - keys.len());
+        sort::ascending(&mut keys);
+        let through = distinct(&mut keys);
+        // The keys' memory becomes the values'.
+        let values = keys.into_iter().map(sort::value).collect();
+        Ok(Distribution { values, through, missing })
     }
 
     /// Rows with a value.
@@ -104,21 +97,33 @@ impl Distribution {
             return Some((smallest, 0.0));
         }
         let rows = f64::from(self.present());
+        // Not by the reciprocal, which overflows for the smallest numbers.
         let unit = |value: f64| (value - middle) / half;
         let mean = self.weighted(unit) / rows;
         let variance = self.weighted(|value| (unit(value) - mean) * (unit(value) - mean)) / rows;
         Some((middle + half * mean, half * variance.sqrt()))
     }
 
-    /// Sum over the present rows of `f` of their value.
+    /// Sum over the present rows of `f` of their value, in four parts so that one addition need
+    /// not wait for the other.
     fn weighted(&self, f: impl Fn(f64) -> f64) -> f64 {
-        let mut before = 0;
-        let mut sum = 0.0;
-        for (value, through) in self.values.iter().zip(&self.through) {
-            sum += f64::from(through - before) * f(*value);
-            before = *through;
+        let mut sums = [0.0; 4];
+        if self.values.len() == self.present() as usize {
+            for four in self.values.chunks(4) {
+                for (sum, value) in sums.iter_mut().zip(four) {
+                    *sum += f(*value);
+                }
+            }
+            return sums.iter().sum();
         }
-        sum
+        let mut before = 0;
+        for (values, through) in self.values.chunks(4).zip(self.through.chunks(4)) {
+            for ((sum, value), through) in sums.iter_mut().zip(values).zip(through) {
+                *sum += f64::from(through - before) * f(*value);
+                before = *through;
+            }
+        }
+        sums.iter().sum()
     }
 }
 
@@ -146,6 +151,25 @@ impl Ranked for Distribution {
     fn few(&self, limit: usize) -> Option<&[f64]> {
         (self.values.len() <= limit).then_some(&self.values)
     }
+}
+
+/// Leaves each of the ascending `keys` once; returns how many there were up to and including each.
+fn distinct(keys: &mut Vec<u64>) -> Vec<u32> {
+    let mut through = vec![0; keys.len()];
+    let mut kept = 0;
+    for at in 0..keys.len() {
+        let key = keys[at];
+        keys[kept] = key;
+        through[kept] = count(at + 1);
+        kept += usize::from(keys.get(at + 1) != Some(&key));
+    }
+    keys.truncate(kept);
+    through.truncate(kept);
+    if kept < keys.capacity() / 2 {
+        keys.shrink_to_fit();
+        through.shrink_to_fit();
+    }
+    through
 }
 
 /// A number of rows of a column whose length was checked to fit.

@@ -6,6 +6,9 @@ use super::picture::{self, Picture};
 use super::ranked::{self, half_width};
 use super::{ColumnDrift, Drawn, Error, Kind, Route, Shares, Side, kolmogorov_smirnov};
 
+/// A reference with so many times more distinct values than the current window is skipped through.
+const SKIPPING_PAYS: usize = 8;
+
 /// A numeric column of the reference window.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Numeric {
@@ -33,14 +36,12 @@ impl Numeric {
     pub(super) fn new(column: &str, values: &[f64]) -> Result<Numeric, Error> {
         let distribution = Distribution::of(column, Side::Reference, values)?;
         let rows = f64::from(distribution.present());
-        let mut area = Vec::with_capacity(distribution.values.len());
+        let mut area = vec![0.0; distribution.values.len()];
         let mut sum = 0.0;
-        for at in 0..distribution.values.len() {
-            if at > 0 {
-                let width = half_width(distribution.values[at - 1], distribution.values[at]);
-                sum += width * (f64::from(distribution.through[at - 1]) / rows);
-            }
-            area.push(sum);
+        let steps = distribution.values.windows(2).zip(&distribution.through);
+        for (area, (pair, through)) in area.iter_mut().skip(1).zip(steps) {
+            sum += half_width(pair[0], pair[1]) * (f64::from(*through) / rows);
+            *area = sum;
         }
         let edges = ranked::quantile_edges(&distribution);
         let binned = ranked::binned(&distribution, &edges);
@@ -103,9 +104,57 @@ impl Numeric {
         }
     }
 
+    fn distance(&self, current: &Distribution) -> Distance {
+        if current.values.len() * SKIPPING_PAYS < self.distribution.values.len() {
+            self.distance_skipping(current)
+        } else {
+            self.distance_merging(current)
+        }
+    }
+
+    /// One walk over the values of both, for windows of about equal length: without branches that
+    /// cannot be foreseen.
+    fn distance_merging(&self, current: &Distribution) -> Distance {
+        let [left, right] = [&self.distribution, current];
+        let [m, n] = [left.present(), right.present()].map(u64::from);
+        let scale = 1.0 / (m as f64 * n as f64);
+        let (mut i, mut j) = (0, 0);
+        let (mut reached, mut gap) = ([0, 0], 0);
+        let mut area = 0.0;
+        let mut before = left.values[0].min(right.values[0]);
+        while i < left.values.len() && j < right.values.len() {
+            let (a, b) = (left.values[i], right.values[j]);
+            let value = if a < b { a } else { b };
+            let apart = (reached[0] * n).abs_diff(reached[1] * m);
+            gap = gap.max(apart);
+            area += half_width(before, value) * apart as f64;
+            reached[0] = if a <= b { u64::from(left.through[i]) } else { reached[0] };
+            reached[1] = if b <= a { u64::from(right.through[j]) } else { reached[1] };
+            i += usize::from(a <= b);
+            j += usize::from(b <= a);
+            before = value;
+        }
+        // One window is through; the other comes nearer with every value.
+        gap = gap.max((reached[0] * n).abs_diff(reached[1] * m));
+        for (side, at, rows, other) in [(left, i, n, m * n), (right, j, m, m * n)] {
+            for place in at..side.values.len() {
+                let apart = other - u64::from(side.first(place)) * rows;
+                area += half_width(before, side.values[place]) * apart as f64;
+                before = side.values[place];
+            }
+        }
+        // A sum of products as large as m·n might overflow where the values do nearly.
+        let found = area * scale;
+        if found.is_finite() {
+            Distance { gap, area: found }
+        } else {
+            self.distance_skipping(current)
+        }
+    }
+
     /// One walk over the current values; the reference between two of them is skipped, since its
     /// cumulative distribution meets the (there constant) current one at most once.
-    fn distance(&self, current: &Distribution) -> Distance {
+    fn distance_skipping(&self, current: &Distribution) -> Distance {
         let reference = &self.distribution;
         let [m, n] = [reference.present(), current.present()].map(u64::from);
         let ends = (self.distribution.values.len(), current.values.len());
