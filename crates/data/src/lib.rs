@@ -5,6 +5,7 @@ pub mod error;
 pub mod export;
 pub mod key;
 pub mod place;
+pub mod predictions;
 pub mod remote;
 pub mod rows;
 pub mod schema;

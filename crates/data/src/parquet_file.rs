@@ -324,7 +324,7 @@ impl ParquetFile {
     }
 
     /// Calls `take` with every batch of `columns` in `groups`, in order.
-    async fn each_batch(
+    pub(crate) async fn each_batch(
         &self,
         groups: Vec<usize>,
         columns: &[usize],

@@ -1,0 +1,602 @@
+//! The columns of a log read a few thousand rows at a time, from Parquet and from CSV alike.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+
+use chrono_tz::Tz;
+use csv::{ByteRecord, ReaderBuilder};
+use object_store::{GetResultPayload, ObjectStoreExt};
+
+use arrow_array::{Array, RecordBatch};
+
+use crate::columnar::{self, NO_TIME, Names};
+use crate::error::{self, Place};
+use crate::labels::is_missing;
+use crate::moment;
+use crate::origin::{Kept, Origin};
+use crate::parquet_file::ParquetFile;
+use crate::place::{self, Format, Object};
+use crate::predictions::Error;
+use crate::predictions::layout::{Layout, canonical};
+use crate::rows::MISSING;
+
+/// Rows of a piece of a CSV file.
+const PIECE_ROWS: usize = 8_192;
+/// Rows that are looked at to tell what columns hold, of the first and of the last file.
+const SAMPLE_ROWS: usize = 20_000;
+/// Whole numbers below this many are seconds since 1970, others milliseconds.
+const SECONDS_MAX: i64 = 100_000_000_000;
+
+/// One column of a sample.
+pub(super) enum Column {
+    /// NaN is missing.
+    Numbers(Vec<f64>),
+    /// Empty is missing.
+    Texts(Vec<String>),
+}
+
+/// The first rows of a log.
+pub(super) struct Sample {
+    pub rows: usize,
+    pub predictions: Vec<Column>,
+    pub label: Column,
+    pub version: Option<Column>,
+    /// Times are whole numbers of seconds.
+    pub seconds: bool,
+}
+
+/// A few thousand rows, column by column.
+#[derive(Default)]
+pub(super) struct Raw {
+    pub times: Vec<i64>,
+    /// Empty where there is no such column; likewise below.
+    pub label_times: Vec<i64>,
+    /// One vector per column.
+    pub predictions: Vec<Values>,
+    pub label: Values,
+    pub versions: Vec<u32>,
+    pub weights: Vec<f64>,
+}
+
+/// Numbers, or codes of texts.
+pub(super) enum Values {
+    Numbers(Vec<f64>),
+    Codes(Vec<u32>),
+}
+
+/// What the texts of a log stand for, over all its pieces.
+#[derive(Default)]
+pub(super) struct Texts {
+    pub labels: Names,
+    pub predictions: Names,
+    pub versions: Names,
+}
+
+impl Default for Values {
+    fn default() -> Values {
+        Values::Numbers(Vec::new())
+    }
+}
+
+/// The first file and its columns.
+pub(super) async fn header(
+    place: &place::Place,
+    objects: &[Object],
+    location: &str,
+) -> Result<(String, Vec<String>), Error> {
+    let Some(object) = objects.first() else {
+        return Err(Error::Empty { location: location.to_owned() });
+    };
+    let names = match object.format()? {
+        Format::Parquet => {
+            let file = place.parquet(object).await?;
+            file.names().into_iter().map(str::to_owned).collect()
+        }
+        Format::Csv => Lines::open(place, object).await?.header,
+    };
+    Ok((object.path.clone(), names))
+}
+
+/// The first rows of the first and the last file.
+pub(super) async fn sample(
+    place: &place::Place,
+    objects: &[Object],
+    layout: &Layout,
+) -> Result<Sample, Error> {
+    let mut gathered = layout.columns().map(|_| Gathered::default()).collect::<Vec<_>>();
+    let last = objects.len().saturating_sub(1);
+    let mut time_numbers = Gathered::default();
+    for (at, object) in objects.iter().enumerate() {
+        let rows_before = gathered[0].rows;
+        if at != 0 && at != last {
+            continue;
+        }
+        match object.format()? {
+            Format::Parquet => {
+                let file = place.parquet(object).await?;
+                file.time_column(&layout.time)?;
+                let columns = positions(layout, &file.names(), &object.path)?;
+                let groups = (0..file.row_groups().len().min(1)).collect();
+                let chosen = chosen(&columns);
+                file.each_batch(groups, &chosen, |batch, _| {
+                    for (column, gathered) in columns.iter().zip(&mut gathered) {
+                        if gathered.rows - rows_before < SAMPLE_ROWS {
+                            gathered.array(batch.column(within(&chosen, *column)).as_ref());
+                        }
+                    }
+                    Ok(())
+                })
+                .await?;
+                let time = file.schema().field(columns[0]).data_type();
+                time_numbers.number |= time.is_integer();
+            }
+            Format::Csv => {
+                let mut lines = Lines::open(place, object).await?;
+                let header = lines.header.iter().map(String::as_str).collect::<Vec<_>>();
+                let columns = positions(layout, &header, &object.path)?;
+                while gathered[0].rows - rows_before < SAMPLE_ROWS && lines.next()? {
+                    for (column, gathered) in columns.iter().zip(&mut gathered) {
+                        gathered.text(lines.field(*column));
+                    }
+                }
+            }
+        }
+    }
+    let rows = gathered[0].rows;
+    let mut gathered = gathered.into_iter();
+    let time = gathered.next().unwrap_or_default();
+    let largest = time.numbers.iter().copied().filter(|v| !v.is_nan()).fold(0.0, f64::max);
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let seconds = time_numbers.number && largest > 0.0 && largest < SECONDS_MAX as f64;
+    let label = gathered.next().unwrap_or_default().column();
+    let predictions =
+        layout.predictions.iter().map(|_| gathered.next().unwrap_or_default().column()).collect();
+    if layout.label_time.is_some() {
+        gathered.next();
+    }
+    let version = layout.version.as_ref().and_then(|_| gathered.next()).map(Gathered::column);
+    Ok(Sample { rows, predictions, label, version, seconds })
+}
+
+/// Positions of the layout's columns in a file, in the order of [`Layout::columns`].
+fn positions(layout: &Layout, names: &[&str], file: &str) -> Result<Vec<usize>, Error> {
+    let find = |wanted: &str| {
+        names.iter().position(|name| *name == wanted).ok_or_else(|| Error::NoColumn {
+            file: file.to_owned(),
+            column: wanted.to_owned(),
+            option: "the log's first file",
+            near: error::near(wanted, names.iter().copied()),
+            columns: names.iter().map(|name| (*name).to_owned()).collect(),
+        })
+    };
+    layout.columns().map(find).collect()
+}
+
+/// Columns to decode, in the order of the file.
+fn chosen(columns: &[usize]) -> Vec<usize> {
+    let mut chosen = columns.to_vec();
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
+fn within(chosen: &[usize], column: usize) -> usize {
+    chosen.binary_search(&column).unwrap_or(0)
+}
+
+/// Hands every piece of a Parquet file to `take`.
+pub(super) async fn parquet(
+    file: &ParquetFile,
+    layout: &Layout,
+    texts: &mut Texts,
+    take: &mut dyn FnMut(&Raw, &Texts, &Origin<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    file.time_column(&layout.time)?;
+    let columns = positions(layout, &file.names(), &file.name)?;
+    let chosen = chosen(&columns);
+    let groups = (0..file.row_groups().len()).collect();
+    let mut failed = None;
+    let mut raw = Raw::default();
+    let read = file.each_batch(groups, &chosen, |batch, origin| {
+        let column = |at: usize| batch.column(within(&chosen, columns[at])).as_ref();
+        let done = fill(&mut raw, layout, texts, batch, &column, origin)
+            .and_then(|()| take(&raw, texts, origin));
+        done.map_err(|error| {
+            failed = Some(error);
+            // Only ends the reading; the error above is the one that is told.
+            error::Error::NoRows { location: String::new() }
+        })
+    });
+    let read = read.await;
+    match failed {
+        Some(error) => Err(error),
+        None => read.map_err(Error::from),
+    }
+}
+
+fn fill<'b>(
+    raw: &mut Raw,
+    layout: &Layout,
+    texts: &mut Texts,
+    batch: &RecordBatch,
+    column: &dyn Fn(usize) -> &'b dyn Array,
+    from: &Origin<'_>,
+) -> Result<(), Error> {
+    let rows = batch.num_rows();
+    times(column(0), layout, &layout.time, from, &mut raw.times)?;
+    values(column(1), layout.label_is_text, &layout.label, &mut texts.labels, &mut raw.label)?;
+    raw.predictions.resize_with(layout.predictions.len(), Values::default);
+    let as_text = layout.predicts == crate::predictions::Predicts::Answer;
+    for (at, (name, slot)) in layout.predictions.iter().zip(&mut raw.predictions).enumerate() {
+        let is_text = as_text && columnar::holds(column(2 + at).data_type()) != numeric();
+        values(column(2 + at), is_text, name, &mut texts.predictions, slot)?;
+    }
+    let mut next = 2 + layout.predictions.len();
+    raw.label_times.clear();
+    if let Some(name) = &layout.label_time {
+        times(column(next), layout, name, from, &mut raw.label_times)?;
+        next += 1;
+    }
+    raw.versions.clear();
+    if layout.version.is_some() {
+        codes(column(next), &mut texts.versions, &mut raw.versions);
+        next += 1;
+    }
+    raw.weights.clear();
+    if let Some(name) = &layout.weight {
+        let mut slot = Values::default();
+        values(column(next), false, name, &mut texts.predictions, &mut slot)?;
+        if let Values::Numbers(numbers) = slot {
+            raw.weights = numbers;
+        }
+    }
+    debug_assert_eq!(raw.times.len(), rows);
+    Ok(())
+}
+
+fn numeric() -> columnar::Holds {
+    columnar::Holds::Values(crate::schema::Kind::Numeric)
+}
+
+fn times(
+    array: &dyn Array,
+    layout: &Layout,
+    name: &str,
+    from: &Origin<'_>,
+    out: &mut Vec<i64>,
+) -> Result<(), Error> {
+    out.clear();
+    match columnar::times(array, Tz::UTC, out) {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(Error::Kind {
+                column: name.to_owned(),
+                found: array.data_type().to_string(),
+                wanted: "times",
+            });
+        }
+        Err(bad) => {
+            let place = from.place(&Kept::All, bad.at);
+            let (column, value) = (name.to_owned(), bad.value);
+            return Err(error::Error::Value { column, value, wanted: "a time", place }.into());
+        }
+    }
+    if layout.seconds && array.data_type().is_integer() {
+        out.iter_mut().filter(|at| **at != NO_TIME).for_each(|at| *at = at.saturating_mul(1_000));
+    }
+    Ok(())
+}
+
+fn values(
+    array: &dyn Array,
+    is_text: bool,
+    name: &str,
+    names: &mut Names,
+    out: &mut Values,
+) -> Result<(), Error> {
+    if is_text {
+        let mut found = match std::mem::take(out) {
+            Values::Codes(found) => found,
+            Values::Numbers(_) => Vec::new(),
+        };
+        found.clear();
+        codes(array, names, &mut found);
+        *out = Values::Codes(found);
+        return Ok(());
+    }
+    let mut found = match std::mem::take(out) {
+        Values::Numbers(found) => found,
+        Values::Codes(_) => Vec::new(),
+    };
+    found.clear();
+    if !columnar::numbers(array, &mut found) {
+        return Err(Error::Kind {
+            column: name.to_owned(),
+            found: array.data_type().to_string().to_lowercase(),
+            wanted: "numbers",
+        });
+    }
+    *out = Values::Numbers(found);
+    Ok(())
+}
+
+/// Codes of texts, or of numbers as they are written.
+fn codes(array: &dyn Array, names: &mut Names, out: &mut Vec<u32>) {
+    if columnar::texts(array, names, out) {
+        return;
+    }
+    let mut numbers = Vec::new();
+    columnar::numbers(array, &mut numbers);
+    let mut last = (f64::NAN, MISSING);
+    out.extend(numbers.into_iter().map(|value| {
+        if value.is_nan() {
+            return MISSING;
+        }
+        if value.to_bits() != last.0.to_bits() {
+            last = (value, names.code(&crate::labels::written(value)));
+        }
+        last.1
+    }));
+}
+
+/// Hands every piece of a CSV file to `take`; `progress` is told the bytes that were read.
+pub(super) async fn csv(
+    place: &place::Place,
+    object: &Object,
+    layout: &Layout,
+    texts: &mut Texts,
+    progress: &mut dyn FnMut(u64),
+    take: &mut dyn FnMut(&Raw, &Texts, &Origin<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut lines = Lines::open(place, object).await?;
+    let header = lines.header.iter().map(String::as_str).collect::<Vec<_>>();
+    let columns = positions(layout, &header, &object.path)?;
+    let mut first_row = 0;
+    loop {
+        let mut raw = Raw::default();
+        raw.predictions.resize_with(layout.predictions.len(), Values::default);
+        while raw.times.len() < PIECE_ROWS && lines.next()? {
+            line(&mut raw, layout, texts, &lines, &columns)?;
+        }
+        if raw.times.is_empty() {
+            return Ok(());
+        }
+        take(&raw, texts, &Origin { file: &object.path, row_group: None, first_row })?;
+        first_row += raw.times.len() as u64;
+        progress(lines.bytes_read());
+    }
+}
+
+fn line(
+    raw: &mut Raw,
+    layout: &Layout,
+    texts: &mut Texts,
+    lines: &Lines,
+    columns: &[usize],
+) -> Result<(), Error> {
+    raw.times.push(lines.time(columns[0], &layout.time)?);
+    let text = lines.field(columns[1]);
+    if layout.label_is_text {
+        push_code(&mut raw.label, text, &mut texts.labels);
+    } else {
+        push_number(&mut raw.label, lines.number(columns[1], &layout.label)?);
+    }
+    let as_text = layout.predicts == crate::predictions::Predicts::Answer;
+    for (at, slot) in raw.predictions.iter_mut().enumerate() {
+        let column = columns[2 + at];
+        if as_text {
+            push_code(slot, lines.field(column), &mut texts.predictions);
+        } else {
+            push_number(slot, lines.number(column, &layout.predictions[at])?);
+        }
+    }
+    let mut next = 2 + layout.predictions.len();
+    if let Some(name) = &layout.label_time {
+        raw.label_times.push(lines.time(columns[next], name)?);
+        next += 1;
+    }
+    if layout.version.is_some() {
+        let text = lines.field(columns[next]).trim();
+        raw.versions.push(if is_missing(text) { MISSING } else { texts.versions.code(text) });
+        next += 1;
+    }
+    if let Some(name) = &layout.weight {
+        raw.weights.push(lines.number(columns[next], name)?);
+    }
+    Ok(())
+}
+
+fn push_number(values: &mut Values, number: f64) {
+    match values {
+        Values::Numbers(numbers) => numbers.push(number),
+        Values::Codes(_) => *values = Values::Numbers(vec![number]),
+    }
+}
+
+fn push_code(values: &mut Values, text: &str, names: &mut Names) {
+    let code = if is_missing(text) { MISSING } else { names.code(text.trim()) };
+    match values {
+        Values::Codes(codes) => codes.push(code),
+        Values::Numbers(_) => *values = Values::Codes(vec![code]),
+    }
+}
+
+/// First and last time of a CSV file, and its rows.
+pub(super) async fn csv_span(
+    place: &place::Place,
+    object: &Object,
+    layout: &Layout,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Option<(i64, i64)>, u64), Error> {
+    let mut lines = Lines::open(place, object).await?;
+    let header = lines.header.iter().map(String::as_str).collect::<Vec<_>>();
+    let column = positions(layout, &header, &object.path)?[0];
+    let (mut span, mut rows) = (None, 0_u64);
+    while lines.next()? {
+        let at = lines.time(column, &layout.time)?;
+        if at != NO_TIME {
+            let (first, last) = span.unwrap_or((at, at));
+            span = Some((at.min(first), at.max(last)));
+        }
+        rows += 1;
+        if rows.is_multiple_of(1 << 14) {
+            progress(lines.bytes_read());
+        }
+    }
+    Ok((span, rows))
+}
+
+/// The lines of a CSV file, read from disk as they are needed; a file on S3 is fetched as a whole.
+pub(super) struct Lines {
+    reader: csv::Reader<Box<dyn Read>>,
+    record: ByteRecord,
+    header: Vec<String>,
+    file: String,
+    row: u64,
+}
+
+impl Lines {
+    async fn open(place: &place::Place, object: &Object) -> Result<Lines, Error> {
+        let failed = |source| error::Error::unreadable(&object.path, source);
+        let found = place.store().get(&place.inner(&object.path)?).await.map_err(failed)?;
+        let mut reader: Box<dyn Read> = match found.payload {
+            GetResultPayload::File(file, _) => {
+                Box::new(BufReader::<File>::with_capacity(1 << 18, file))
+            }
+            GetResultPayload::Stream(_) => Box::new(Cursor::new(place.bytes(&object.path).await?)),
+        };
+        // The header tells what parts fields, so it is looked at before the lines are.
+        let mut start = Vec::new();
+        let generic = |source: std::io::Error| {
+            failed(object_store::Error::Generic { store: "local", source: source.into() })
+        };
+        (&mut reader).take(1 << 16).read_to_end(&mut start).map_err(generic)?;
+        let without_mark = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&start);
+        let line = without_mark.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let has = |mark| line.contains(&mark);
+        let delimiter = match (has(b','), has(b';'), has(b'\t')) {
+            (false, true, _) => b';',
+            (false, false, true) => b'\t',
+            _ => b',',
+        };
+        let all: Box<dyn Read> = Box::new(Cursor::new(without_mark.to_vec()).chain(reader));
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(all);
+        let file = object.path.clone();
+        let header = match reader.headers() {
+            Ok(header) => header.iter().map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
+            Err(error) => return Err(fault(error, &file, 0).into()),
+        };
+        for (at, column) in header.iter().enumerate() {
+            if header[..at].contains(column) {
+                let column = column.clone();
+                return Err(error::Error::DuplicateColumn { column, file }.into());
+            }
+        }
+        Ok(Lines { reader, record: ByteRecord::new(), header, file, row: 0 })
+    }
+
+    fn next(&mut self) -> Result<bool, Error> {
+        self.row += 1;
+        let read = self.reader.read_byte_record(&mut self.record);
+        read.map_err(|error| fault(error, &self.file, self.row).into())
+    }
+
+    /// Empty where the bytes are no text.
+    fn field(&self, column: usize) -> &str {
+        let bytes = self.record.get(column).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    fn place(&self) -> Box<Place> {
+        let line = self.record.position().map(csv::Position::line);
+        Place::file(&self.file).at_row(self.row).at_line(line)
+    }
+
+    fn number(&self, column: usize, name: &str) -> Result<f64, Error> {
+        let text = self.field(column).trim();
+        match text.parse::<f64>() {
+            Ok(number) => Ok(number),
+            Err(_) if is_missing(text) => Ok(f64::NAN),
+            Err(_) if text.eq_ignore_ascii_case("true") => Ok(1.0),
+            Err(_) if text.eq_ignore_ascii_case("false") => Ok(0.0),
+            Err(_) => {
+                let (column, value) = (name.to_owned(), text.to_owned());
+                let place = self.place();
+                Err(error::Error::Value { column, value, wanted: "a number", place }.into())
+            }
+        }
+    }
+
+    fn time(&self, column: usize, name: &str) -> Result<i64, Error> {
+        let text = self.field(column);
+        if let Some(at) = moment::parse(text, Tz::UTC) {
+            return Ok(at.0);
+        }
+        if is_missing(text) {
+            return Ok(NO_TIME);
+        }
+        let wanted =
+            "a time: write RFC 3339, `YYYY-MM-DD HH:MM:SS`, or seconds or milliseconds since 1970";
+        let (column, value) = (name.to_owned(), text.to_owned());
+        Err(error::Error::Value { column, value, wanted, place: self.place() }.into())
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.reader.position().byte()
+    }
+}
+
+fn fault(error: csv::Error, file: &str, row: u64) -> error::Error {
+    let line = error.position().map(csv::Position::line);
+    let place = Place::file(file).at_row(row).at_line(line);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the crate's list is open")]
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            error::Error::Ragged { place, wanted: *expected_len, found: *len }
+        }
+        _ => error::Error::Csv { place, source: error },
+    }
+}
+
+/// A column of a sample, growing.
+#[derive(Default)]
+struct Gathered {
+    rows: usize,
+    numbers: Vec<f64>,
+    texts: Vec<String>,
+    /// Something was a number; something was none.
+    number: bool,
+    text: bool,
+}
+
+impl Gathered {
+    fn array(&mut self, array: &dyn Array) {
+        self.rows += array.len();
+        if columnar::numbers(array, &mut self.numbers) {
+            self.number = true;
+            return;
+        }
+        let (mut names, mut codes) = (Names::default(), Vec::new());
+        if columnar::texts(array, &mut names, &mut codes) {
+            self.text = true;
+            let name = |code: u32| names.names.get(code as usize).cloned().unwrap_or_default();
+            self.texts.extend(codes.into_iter().map(name));
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.rows += 1;
+        if is_missing(text) {
+            return;
+        }
+        match canonical(text).parse::<f64>() {
+            Ok(number) => self.numbers.push(number),
+            Err(_) => self.text = true,
+        }
+        self.texts.push(text.trim().to_owned());
+    }
+
+    fn column(self) -> Column {
+        if self.text { Column::Texts(self.texts) } else { Column::Numbers(self.numbers) }
+    }
+}
