@@ -81,7 +81,10 @@ fn replayed(example: &str, model: &str, venv: &Path) -> Result<()> {
 
 fn continued(venv: &Path) -> Result<()> {
     let place = copied("lightgbm", |text| {
-        text.replace("every = \"4 periods\"", "every = \"4 periods\"\nincremental = true\nincremental_rounds = 20")
+        text.replace(
+            "every = \"4 periods\"",
+            "every = \"4 periods\"\nincremental = true\nincremental_rounds = 20",
+        )
     })?;
     for day in ["2013-06-01", "2013-07-01"] {
         afresh_in(&place, venv, &["retrain", "--now", day])?;

@@ -322,7 +322,9 @@ fn limits(
     }
     let slots = context.shared.slots.memory_mib.saturating_mul(MIB);
     Limits {
-        time_max: Some(section.time.map_or_else(|| sooner(policy.limits.train), |time| time.value.0)),
+        time_max: Some(
+            section.time.map_or_else(|| sooner(policy.limits.train), |time| time.value.0),
+        ),
         memory_bytes_max: Some(section.memory.map_or(slots, |memory| memory.value.0)),
         processes_max: Some(section.processes.map_or(PROCESSES_MAX, |processes| {
             u32::try_from(processes.value.0).unwrap_or(u32::MAX)

@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod contract;
+#[path = "../exchange/models.rs"]
+mod models;
 mod secrets;
 mod workers;
 mod world;
-#[path = "../exchange/models.rs"]
-mod models;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
