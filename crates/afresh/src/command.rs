@@ -1,5 +1,6 @@
 //! The command line: one file per command below.
 
+mod advise;
 mod answer;
 mod check;
 mod completions;
@@ -74,6 +75,8 @@ pub struct Arguments {
 enum Command {
     /// Watch a year of real flights run through the whole loop
     Demo(replay::Demo),
+    /// What a log of predictions says about its model: decay, calibration, when retraining pays
+    Advise(Box<advise::Arguments>),
     /// Write a first configuration for a data file
     Init(init::Arguments),
     /// Say what is wrong with a configuration and its data
@@ -236,6 +239,7 @@ async fn perform(command: Command, context: &Context) -> Result<(), Fault> {
         Command::Demo(command) => Box::pin(command.run(context)).await,
         Command::Init(command) => Box::pin(command.run(context)).await,
         Command::Check(command) => Box::pin(command.run(context)).await,
+        Command::Advise(command) => Box::pin(command.run(context)).await,
         Command::Replay(command) => Box::pin(command.run(context)).await,
         Command::Retrain(command) => Box::pin(command.run(context)).await,
         Command::Run(command) => Box::pin(command.run(context)).await,

@@ -1,5 +1,6 @@
 //! What commands print: tables for people, JSON for scripts.
 
+pub mod advise;
 pub mod explain;
 pub mod phase;
 pub mod progress;

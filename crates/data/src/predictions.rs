@@ -20,6 +20,9 @@ pub use crate::predictions::read::{Account, Piece};
 use crate::schema::Task;
 use crate::source::Span;
 
+/// Classes that an answer may have.
+pub const CLASSES_MAX: usize = read::CLASSES_MAX;
+
 /// What the caller says about a log; the rest is guessed from names and values.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {

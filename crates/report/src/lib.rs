@@ -4,6 +4,7 @@
 //! `page`, `chart`, `cards` and `table` are the parts any report is made of; the other modules are
 //! the sections of this one.
 
+pub mod advice;
 pub mod replay;
 
 pub mod cards;

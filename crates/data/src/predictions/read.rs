@@ -17,7 +17,7 @@ use crate::source::Span;
 /// A share of labels before their predictions that is left out and told; a larger one is an error.
 const EARLY_SHARE_MAX: f64 = 0.01;
 /// Classes that an answer may have.
-const CLASSES_MAX: usize = 1_000;
+pub(super) const CLASSES_MAX: usize = 1_000;
 
 /// A few thousand sound rows; all vectors but `predictions` hold one value per row.
 #[derive(Clone, Debug, Default, PartialEq)]
