@@ -490,7 +490,11 @@ impl Workshop {
         Error::Rows { model: self.settings.model.to_string(), source: Box::new(source) }
     }
 
-    fn version_error(&self, version: VersionId, source: afresh_train::error::Error) -> Error {
+    pub(crate) fn version_error(
+        &self,
+        version: VersionId,
+        source: afresh_train::error::Error,
+    ) -> Error {
         let (model, source) = (self.settings.model.to_string(), Box::new(source));
         Error::Version { model, version, source }
     }

@@ -183,7 +183,7 @@ fn header(drift: &DriftPage) -> Markup {
                 if moved == 1 { "reaches" } else { "reach" },
             ))
         }
-        p.details { (drift.threshold_source) " " (drift.route) }
+        p.details { (prose(&drift.threshold_source)) " " (prose(&drift.route)) }
         dl.facts {
             div { dt { "Reference" } dd { (drift.reference.name) } }
             div { dt { "Rows" } dd { (count(drift.reference.rows)) } }

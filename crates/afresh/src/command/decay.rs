@@ -24,7 +24,7 @@ pub struct Arguments {
 impl Arguments {
     pub async fn run(self, context: &Context) -> Result<(), Fault> {
         let seen = Box::pin(see(context, self.model.as_deref())).await?;
-        let Seen { name, version, period, sight } = &seen;
+        let Seen { name, version, period, sight, .. } = &seen;
         let Some(decay) = &sight.decay else {
             let help = "a version is measured once labels become available after its training";
             let message =

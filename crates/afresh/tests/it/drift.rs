@@ -145,6 +145,10 @@ fn a_champion_weighs_the_columns_and_tells_how_its_predictions_moved() {
     assert_eq!(found["slices"][0]["value"], "free", "{}", found["slices"]);
     let said = project.good(&["drift", "rows.csv", "later.csv", "--model", "churn"]);
     assert!(said.contains("predictions of v2 of churn: mean probability of 1"), "{said}");
+    // A model's newest period is told the same way.
+    let live = project.json(&["drift", "--now", NOW]);
+    assert_eq!(live["predictions"]["output"], "probability of 1");
+    assert!(project.good(&["drift", "--now", NOW]).contains("predictions of v2: mean"));
     project.bad(&["drift", "rows.csv", "later.csv", "--model", "nobody"], 2, "`nobody`");
 }
 

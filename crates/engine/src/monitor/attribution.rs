@@ -1,14 +1,20 @@
 //! What drift did: how far a model's predictions moved and which columns moved them, and which parts
 //! of the rows moved most. Works on samples of both windows; measures only.
 
-use afresh_core::time::Timestamp;
+use afresh_core::id::VersionId;
+use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::{Column, MISSING, Rows, Values};
 use afresh_data::schema::{Schema, Task};
+use afresh_data::spec::Columns;
+use afresh_data::split::{self, Part};
 use afresh_ml::drift::{self, Reference};
 use afresh_ml::rng::Rng;
 use afresh_train::error::Error;
 use afresh_train::scorer::Scorer;
 use serde::Serialize;
+
+use crate::port::Store;
+use crate::workshop::{self, Workshop};
 
 /// Rows of a slice on either side without which its score would be noise.
 pub const SLICE_ROWS_MIN: usize = 100;
@@ -64,6 +70,39 @@ pub struct Slice {
     pub score: Option<f64>,
     /// Change of the mean prediction within the slice.
     pub prediction_change: Option<f64>,
+}
+
+/// What a version's newest period did to it: its predictions, and the slices that its gate looks at.
+/// Samples of at most `rows_max` rows of either side; the reference are the rows that trained it.
+///
+/// # Errors
+/// Where rows or the version cannot be read.
+pub async fn of_period<S: Store>(
+    workshop: &Workshop,
+    store: &S,
+    version: VersionId,
+    period: Window,
+    rows_max: usize,
+) -> Result<(Option<PredictionShift>, Vec<Slice>), workshop::Error> {
+    const SEED: u64 = 1;
+    let dataset = workshop.dataset_of(store, version).await?;
+    let window = Window { from: dataset.window.from, to: period.to };
+    let rows = workshop.rows(window, Columns::All).await?;
+    let trained = split::positions(&rows, dataset.window, &dataset.cuts, Part::Fit);
+    let current = rows.range(period).collect::<Vec<_>>();
+    let [before, after] = [trained, current].map(|positions| {
+        let count = positions.len().min(rows_max);
+        let evenly = (0..count).map(|at| positions[at * positions.len() / count]);
+        rows.select(&evenly.collect::<Vec<_>>()).columns
+    });
+    let scorer = workshop.scorer(version)?;
+    let shift = prediction_shift(&scorer, &before, &after, SEED)
+        .map_err(|source| workshop.version_error(version, source))?;
+    let importance = super::drift::importance(workshop, version)?;
+    let by = &workshop.settings().slices;
+    let slices = slices([&before, &after], by, &importance, shift.as_ref())
+        .map_err(|error| workshop::Error::Missing(format!("drift: {error}")))?;
+    Ok((shift, slices))
 }
 
 /// Asks `scorer` about both windows, whole and with one column swapped at a time. The columns are

@@ -13,6 +13,8 @@ use crate::table::{Column, Filters, Frame, Row, Table};
 
 const BARS_MAX: usize = 20;
 const CLASSIFIER_COLUMNS_MAX: usize = 8;
+/// Columns of less use than this are not worth a word.
+const SHARE_MIN: f64 = 0.01;
 const LABEL_LENGTH_MAX: usize = 28;
 
 /// Nothing where neither was asked for.
@@ -88,7 +90,8 @@ fn told_apart(classifier: &Classifier) -> Markup {
         _ if auc < 0.9 => "well",
         _ => "almost without fail",
     };
-    let columns = classifier.importance.iter().take(CLASSIFIER_COLUMNS_MAX);
+    let columns = classifier.importance.iter().filter(|(_, share)| *share >= SHARE_MIN);
+    let columns = columns.take(CLASSIFIER_COLUMNS_MAX);
     let columns = columns.map(|(name, share)| format!("{name} ({})", percent(*share)));
     let columns = columns.collect::<Vec<_>>().join(", ");
     html! {
@@ -97,7 +100,7 @@ fn told_apart(classifier: &Classifier) -> Markup {
                 h3 { "A model that tells the windows apart" }
                 p {
                     (format!(
-                        "A boosted model, trained on {} rows of both windows and asked about rows it has not seen, tells them apart {meaning}: its AUC is {} (0.5 is by chance). It sees columns together, which no single column shows.",
+                        "A boosted model, trained on {} rows of both windows and asked about rows it has not seen, tells them apart {meaning}: its AUC is {} (0.5 is by chance). It sees whole rows, so it also sees relations between columns that changed where no single column moved.",
                         count(classifier.rows), fixed(Some(auc), 3),
                     ))
                 }

@@ -120,15 +120,16 @@ pub(super) fn rank_error(column: &ColumnDrift) -> f64 {
 /// Compares the columns of a plan.
 pub(super) async fn compare(plan: &Plan<'_>, steps: &Steps) -> Result<Compared, Fault> {
     let mut found = Compared::default();
+    let mut spare = Spare::default();
     let size = if all_columnar(plan.tables) { 1 } else { plan.columns.len() };
     for group in plan.columns.chunks(size.max(1)) {
         let mut sides = Vec::with_capacity(2);
         for (side, table) in plan.tables.into_iter().enumerate() {
-            sides.push(collect(table, group, plan, side, steps).await?);
+            sides.push(collect(table, group, plan, side, steps, &mut spare).await?);
         }
         let (Some(after), Some(before)) = (sides.pop(), sides.pop()) else { continue };
         for ((column, before), after) in group.iter().zip(before).zip(after) {
-            compare_column(plan, column, before, after, &mut found)?;
+            compare_column(plan, column, before, after, &mut found, &mut spare)?;
         }
     }
     if found.columns.is_empty() {
@@ -144,13 +145,16 @@ fn compare_column(
     (before, before_drawn): (Collected, Owned),
     (after, after_drawn): (Collected, Owned),
     found: &mut Compared,
+    spare: &mut Spare,
 ) -> Result<(), Fault> {
     let compared = || format!("failed to compare column `{}`", column.name);
     let (drift, picture) = match (before, after) {
         (Collected::Values(before), Collected::Values(after)) => {
             let reference = Reference::new(&column.name, view(&before)).with_context(compared)?;
-            drop(before);
-            reference.compare_drawn(view(&after)).with_context(compared)?
+            spare.keep(before);
+            let compared = reference.compare_drawn(view(&after)).with_context(compared)?;
+            spare.keep(after);
+            compared
         }
         (Collected::Sketch(before), Collected::Sketch(after)) => {
             let drift = before.compare(&after).with_context(compared)?;
@@ -187,12 +191,13 @@ async fn collect(
     plan: &Plan<'_>,
     side: usize,
     steps: &Steps,
+    spare: &mut Spare,
 ) -> Result<Vec<(Collected, Owned)>, Fault> {
     let size = if table.is_columnar() { 1 } else { columns.len() };
     let mut collected = Vec::with_capacity(columns.len());
     for group in columns.chunks(size.max(1)) {
         let mut readers =
-            group.iter().map(|column| Reader::new(column, table, plan)).collect::<Vec<_>>();
+            group.iter().map(|column| Reader::new(column, table, plan, spare)).collect::<Vec<_>>();
         let dictionary = match plan.route {
             Route::Exact => Dictionary::Whole { names_max: CATEGORIES_MAX },
             Route::Sketched { .. } => Dictionary::PerBatch,
@@ -224,6 +229,25 @@ async fn collect(
     Ok(collected)
 }
 
+/// Memory of columns that are done, used again: fresh memory costs more than what is written to it.
+#[derive(Default)]
+struct Spare(Vec<Vec<f64>>);
+
+impl Spare {
+    fn keep(&mut self, values: Owned) {
+        if let Owned::Numeric(mut numbers) = values {
+            numbers.clear();
+            self.0.push(numbers);
+        }
+    }
+
+    fn numbers(&mut self, rows: usize) -> Vec<f64> {
+        let mut numbers = self.0.pop().unwrap_or_default();
+        numbers.reserve(rows);
+        numbers
+    }
+}
+
 /// One column of one side, being read.
 struct Reader {
     collected: Collected,
@@ -232,7 +256,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(column: &Wanted, table: &Table, plan: &Plan<'_>) -> Reader {
+    fn new(column: &Wanted, table: &Table, plan: &Plan<'_>, spare: &mut Spare) -> Reader {
         let rows = usize::try_from(table.rows()).unwrap_or(0);
         let numeric = column.kind != Kind::Categorical;
         let collected = match plan.route {
@@ -242,7 +266,7 @@ impl Reader {
             Route::Sketched { bytes } => {
                 Collected::Sketch(Box::new(ColumnSketch::categorical(&column.name, bytes)))
             }
-            Route::Exact if numeric => Collected::Values(Owned::Numeric(Vec::with_capacity(rows))),
+            Route::Exact if numeric => Collected::Values(Owned::Numeric(spare.numbers(rows))),
             Route::Exact => Collected::Values(Owned::Categorical {
                 codes: Vec::with_capacity(rows),
                 names: Vec::new(),

@@ -12,6 +12,9 @@ use super::tables::Finding;
 /// Slices that the page lists.
 const SLICES_MAX: usize = 60;
 
+/// Tails that are not drawn and hold less than this need no word: by design each holds about half.
+const TAIL_MIN: f64 = 0.01;
+
 /// The page's figures.
 pub(super) fn page(found: &Finding) -> DriftPage {
     let drift = &found.drift;
@@ -66,7 +69,7 @@ fn column(column: &ColumnDrift, picture: &Drawn, importance: f64) -> ColumnPage 
     let mut remarks = remarks(column);
     if let Drawn::Numeric(numbers) = picture {
         for (where_, tail) in [("below", numbers.below), ("above", numbers.above)] {
-            if let Some(tail) = tail.filter(|tail| tail.reference + tail.current >= 0.001) {
+            if let Some(tail) = tail.filter(|tail| tail.reference.max(tail.current) >= TAIL_MIN) {
                 remarks.push(format!(
                     "{where_} what is drawn: {:.1} % → {:.1} %",
                     tail.reference * 100.0,

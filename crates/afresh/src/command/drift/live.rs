@@ -1,18 +1,26 @@
 //! How far a model's newest whole period moved from its champion's rows.
 
+use std::sync::Arc;
+
 use afresh_core::id::VersionId;
 use afresh_core::time::Window;
 use afresh_engine::look;
-use afresh_engine::monitor::Sight;
+use afresh_engine::monitor::{Sight, attribution};
+use afresh_engine::workshop::Workshop;
 use afresh_ml::drift::ColumnDrift;
+use afresh_store::sqlite::Sqlite;
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::show;
 use crate::command::Context;
 use crate::fault::Fault;
 use crate::live::{Columns, Live};
 use crate::output::{self, number};
 use crate::wiring;
+
+/// Rows of either side that predictions and slices are looked at on.
+const SAMPLE_ROWS: usize = 10_000;
 
 /// What the monitors see of a model now.
 pub(in super::super) struct Seen {
@@ -20,6 +28,8 @@ pub(in super::super) struct Seen {
     pub(in super::super) version: VersionId,
     pub(in super::super) period: Window,
     pub(in super::super) sight: Sight,
+    workshop: Arc<Workshop>,
+    store: Arc<Sqlite>,
 }
 
 /// Looks at a model without telling its core.
@@ -43,17 +53,22 @@ pub(in super::super) async fn see(context: &Context, model: Option<&str>) -> Res
         let length = live.config.replay.period;
         return Err(Fault::helped(format!("{name} has no whole period of {length} yet"), help));
     };
-    Ok(Seen { name: name.to_string(), version, period, sight })
+    let store = Arc::clone(&live.store);
+    Ok(Seen { name: name.to_string(), version, period, sight, workshop, store })
 }
 
 /// Tells how far a model's rows moved, and whether that is drift.
 pub(super) async fn run(model: Option<&str>, context: &Context) -> Result<bool, Fault> {
     let seen = Box::pin(see(context, model)).await?;
-    let Seen { name, version, period, sight } = &seen;
+    let Seen { name, version, period, sight, .. } = &seen;
     let Some(drift) = &sight.drift else {
         let help = "the period is empty, or so were the rows that trained";
         return Err(Fault::helped(format!("{name} has no rows to compare in {period}"), help));
     };
+    let attributed =
+        attribution::of_period(&seen.workshop, &*seen.store, *version, *period, SAMPLE_ROWS).await;
+    let (shift, slices) =
+        attributed.with_context(|| format!("failed to tell what drift did to {version}"))?;
     let importance = |column: &ColumnDrift| {
         let at = drift.columns.iter().position(|other| other.name == column.name);
         at.and_then(|at| sight.importance.get(at)).copied().unwrap_or(0.0)
@@ -70,6 +85,8 @@ pub(super) async fn run(model: Option<&str>, context: &Context) -> Result<bool, 
             row
         });
         value["columns"] = rows.collect();
+        value["predictions"] = json!(shift);
+        value["slices"] = json!(slices);
         value["model"] = json!(name);
         value["version"] = json!(version.to_string());
         value["period"] = json!({"from": period.from.to_string(), "to": period.to.to_string()});
@@ -105,5 +122,6 @@ pub(super) async fn run(model: Option<&str>, context: &Context) -> Result<bool, 
         ]);
     }
     output::line(table);
+    show::attributed(shift.as_ref(), &version.to_string(), &slices);
     Ok(drift.drifted)
 }

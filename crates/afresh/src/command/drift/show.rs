@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use afresh_engine::monitor::attribution::{PredictionShift, Slice};
 use afresh_ml::drift::{CategoryShare, ColumnDrift};
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ pub(super) fn print(found: &Finding, page: Option<&Path>) {
     });
     section("", remarks.collect());
     if let Some(classifier) = &found.classifier {
-        let columns = classifier.importance.iter().take(LINES_MAX);
+        let columns = classifier.importance.iter().filter(|of| of.share >= 0.01).take(LINES_MAX);
         let columns = columns.map(|of| format!("{} {:.0} %", of.name, of.share * 100.0));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let by = if columns.is_empty() { String::new() } else { format!(", by {columns}") };
@@ -78,7 +79,17 @@ pub(super) fn print(found: &Finding, page: Option<&Path>) {
             classifier.auc
         ));
     }
-    if let (Some(shift), Some(version)) = (&found.predictions, &found.champion) {
+    let version = found.champion.as_deref().unwrap_or_default();
+    attributed(found.predictions.as_ref(), version, &found.slices);
+    section("notes:", found.notes.clone());
+    if let Some(page) = page {
+        output::line(format_args!("\npage: {}", page.display()));
+    }
+}
+
+/// Prints how the predictions of `version` moved and which slices did.
+pub(super) fn attributed(shift: Option<&PredictionShift>, version: &str, slices: &[Slice]) {
+    if let Some(shift) = shift {
         output::line(format_args!(
             "\npredictions of {version}: mean {} {:.4} → {:.4}",
             shift.output, shift.reference, shift.current
@@ -87,7 +98,7 @@ pub(super) fn print(found: &Finding, page: Option<&Path>) {
             output::line(format_args!("  {:+.4} by {} alone", column.change, column.name));
         }
     }
-    let slices = found.slices.iter().filter(|slice| slice.score.is_some()).take(LINES_MAX);
+    let slices = slices.iter().filter(|slice| slice.score.is_some()).take(LINES_MAX);
     let slices = slices.map(|slice| {
         let value = slice.value.as_deref().unwrap_or("missing");
         let change = slice.prediction_change;
@@ -101,10 +112,6 @@ pub(super) fn print(found: &Finding, page: Option<&Path>) {
         )
     });
     section("slices that moved most:", slices.collect());
-    section("notes:", found.notes.clone());
-    if let Some(page) = page {
-        output::line(format_args!("\npage: {}", page.display()));
-    }
 }
 
 fn section(heading: &str, lines: Vec<String>) {
