@@ -75,7 +75,7 @@ pub struct Arguments {
 enum Command {
     /// Watch a year of real flights run through the whole loop
     Demo(replay::Demo),
-    /// What a log of predictions says about its model: decay, calibration, when retraining pays
+    /// What a log of predictions says about its model
     Advise(Box<advise::Arguments>),
     /// Write a first configuration for a data file
     Init(init::Arguments),

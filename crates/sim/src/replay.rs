@@ -43,6 +43,8 @@ pub struct Replay<S> {
     pub rival: Workshop,
     /// Whether that comparison is made: it costs most of a replay.
     pub compare: Compare,
+    /// Whose predictions are kept.
+    pub log: Log,
     /// An empty store.
     pub store: S,
     /// The owner's rules.
@@ -53,6 +55,15 @@ pub struct Replay<S> {
     pub warm_up: Duration,
     /// Rounds of every training of the rival.
     pub rival_rounds: usize,
+}
+
+/// Whose predictions a replay keeps: one for every labelled row of its periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Nobody's.
+    None,
+    /// Those of the first version, as if it had never been retrained.
+    FirstVersion,
 }
 
 /// What the managed arm is compared with.
@@ -200,6 +211,7 @@ pub async fn run<S: Store>(
         of: periods.len(),
         last_decision: String::new(),
         compared: replay.compare == Compare::Both,
+        log: replay.log,
         progress,
     };
     drive.first_version().await?;
@@ -231,6 +243,7 @@ struct Drive<S, P> {
     last_decision: String,
     /// Whether the arm that trains in every period is shown.
     compared: bool,
+    log: Log,
     progress: P,
 }
 

@@ -32,7 +32,9 @@ const SEED: u64 = 1;
 /// more than a season, whether its probabilities can be trusted, and when retraining would have
 /// paid. Needs no model and no configuration: columns are found by their names.
 #[derive(Clone, Debug, clap::Args)]
-#[command(disable_version_flag = true, after_help = "\
+#[command(
+    disable_version_flag = true,
+    after_help = "\
 Examples:
   afresh advise predictions.parquet
   afresh advise 'logs/2026-*.csv' --prediction score --label churned --positive yes
@@ -41,7 +43,8 @@ Examples:
 
 A log has a row a prediction: its time, the prediction (a probability, a class, a number, or one
 probability a class) and the label, empty while unknown. The time at which a label became known, the
-version that predicted and a weight are used where they are there.")]
+version that predicted and a weight are used where they are there."
+)]
 pub struct Arguments {
     /// Files, a directory or a glob of Parquet or CSV.
     #[arg(value_name = "PREDICTIONS")]

@@ -9,7 +9,7 @@ use afresh_config::Config;
 use afresh_config::config::ModelConfig;
 use afresh_core::time::Timestamp;
 use afresh_engine::feed::Feed;
-use afresh_sim::replay::{Compare, Progress, Replay, run};
+use afresh_sim::replay::{Compare, Log, Progress, Replay, run};
 use afresh_store::sqlite::Sqlite;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -37,6 +37,10 @@ pub struct Arguments {
     /// Leave out the comparison that trains in every period: it costs most of a replay.
     #[arg(long)]
     no_always: bool,
+    /// Write what the first version would have answered if it had never been retrained, for `afresh
+    /// advise`: a CSV of time, prediction, label and label time.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
 }
 
 /// `afresh replay` on `examples/flights`: flights leaving New York in 2013.
@@ -45,6 +49,9 @@ pub struct Demo {
     /// Where to write the report.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     report: PathBuf,
+    /// Write what the first version would have answered, for `afresh advise`.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
 }
 
 impl Demo {
@@ -52,8 +59,13 @@ impl Demo {
         let path = demo_path().ok_or_else(|| {
             Fault::Usage(format!("`{DEMO}` is not here: run the demo in the project's folder"))
         })?;
-        let arguments =
-            Arguments { path: Some(path), model: None, report: self.report, no_always: false };
+        let arguments = Arguments {
+            path: Some(path),
+            model: None,
+            report: self.report,
+            no_always: false,
+            log: self.log,
+        };
         arguments.run(context).await
     }
 }
@@ -71,11 +83,19 @@ impl Arguments {
         let model = wiring::model(&config, self.model.as_deref())?;
         let state = config.state.join("replay").join(model.name.as_str());
         let compare = if self.no_always { Compare::Never } else { Compare::Both };
-        let replay = prepare(&config, model, &state, compare).await?;
+        let mut replay = prepare(&config, model, &state, compare).await?;
+        let classes = replay.workshop.feed().schema().classes.clone();
+        if self.log.is_some() {
+            replay.log = Log::FirstVersion;
+        }
         let bar = Bar::new(context.json);
         let outcome = run(replay, |progress| bar.show(&progress)).await;
         bar.finish();
         let outcome = outcome.with_context(|| format!("failed to replay {}", model.name))?;
+        if let Some(file) = &self.log {
+            let written = fs::write(file, output::replay::log(&outcome, &classes));
+            written.with_context(|| format!("failed to write {}", file.display()))?;
+        }
         let drawn = output::report::of(&outcome, &config, model, &path);
         let html = afresh_report::render(&drawn);
         fs::write(&self.report, html)
@@ -114,6 +134,7 @@ async fn prepare(
         workshop: wiring::workshop(settings, feed.clone())?,
         rival: wiring::workshop(rival, feed)?,
         compare,
+        log: Log::None,
         store,
         rules: wiring::rules(model),
         limits: config.fleet.clone(),

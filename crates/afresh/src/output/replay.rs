@@ -156,3 +156,40 @@ fn arm_json(arm: &Arm) -> Value {
         "training_cpu_seconds": arm.training_cpu_seconds,
     })
 }
+
+/// The predictions of a replay as CSV, in the columns that `afresh advise` looks for.
+pub fn log(outcome: &Outcome, classes: &[String]) -> String {
+    let many = classes.len() > 2;
+    let predictions = if many {
+        let names = classes.iter().map(|class| quoted(&format!("prediction_{class}")));
+        names.collect::<Vec<_>>().join(",")
+    } else {
+        "prediction".to_owned()
+    };
+    let mut text = format!("time,{predictions},label,label_time\n");
+    for row in &outcome.log {
+        let numbers = row.prediction.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a class index"
+        )]
+        let label = match classes.get(row.label as usize) {
+            // In two classes the positive one is 1, whatever it is called.
+            Some(class) if many => quoted(class),
+            _ => row.label.to_string(),
+        };
+        let known = row.label_time.map_or_else(String::new, |at| at.to_string());
+        text.push_str(&format!("{},{numbers},{label},{known}\n", row.at));
+    }
+    text
+}
+
+/// A field of CSV.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}

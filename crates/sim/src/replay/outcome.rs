@@ -32,6 +32,21 @@ pub struct Outcome {
     pub decisions: Vec<DecisionRow>,
     /// The run that made the first version; it is no retraining.
     pub first_run: Option<RunId>,
+    /// The predictions that were asked for, by event time.
+    pub log: Vec<Logged>,
+}
+
+/// One prediction and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logged {
+    /// When the event happened.
+    pub at: Timestamp,
+    /// As many numbers as the task has outputs.
+    pub prediction: Vec<f64>,
+    /// Class index or value.
+    pub label: f64,
+    /// When the label became available.
+    pub label_time: Option<Timestamp>,
 }
 
 /// One period, scored in hindsight on all its labelled rows.

@@ -13,8 +13,8 @@ use afresh_ml::metrics::Task;
 use afresh_ml::metrics::loss::row_losses;
 
 use super::always::Trained;
-use super::outcome::{Arm, Outcome, Period};
-use super::{Drive, Error, Progress};
+use super::outcome::{Arm, Logged, Outcome, Period};
+use super::{Drive, Error, Log, Progress};
 
 /// Rows of a listing that are read at a time.
 const PAGE: u32 = 1_000;
@@ -58,6 +58,7 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
         let (mut managed, mut never, mut always) =
             (Tally::default(), Tally::default(), Tally::default());
         let mut scored = Vec::with_capacity(periods.len());
+        let mut log = Vec::new();
         let mut always_cpu_seconds = 0.0;
         let mut current: Option<Trained> = None;
         for (number, (window, seen)) in periods.iter().zip(&self.seen).enumerate() {
@@ -75,6 +76,9 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             };
             let ours = self.answers(&self.workshop, &labelled, by_managed).map_err(stopped)?;
             let kept = self.answers(&self.workshop, &labelled, |_| first).map_err(stopped)?;
+            if self.log == Log::FirstVersion && kept.labels.len() == labelled.len() {
+                log.extend(self.logged(&labelled, &kept));
+            }
             let rivals = match current {
                 None => self.answers(&self.workshop, &labelled, |_at| first),
                 Some(trained) => self.answers(rival, &labelled, |_| Some(trained.version)),
@@ -127,7 +131,20 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             decisions,
             first_run,
             runs,
+            log,
         })
+    }
+
+    fn logged(&self, rows: &[usize], answers: &Answers) -> Vec<Logged> {
+        let width = self.workshop.feed().schema().outputs();
+        let each = rows.iter().zip(answers.predictions.chunks_exact(width));
+        each.map(|(at, prediction)| Logged {
+            at: self.rows.event_time[*at],
+            prediction: prediction.to_vec(),
+            label: self.rows.label[*at],
+            label_time: self.rows.available_at[*at],
+        })
+        .collect()
     }
 
     /// Each row answered by the version that `by` names; rows that nothing answers are left out.

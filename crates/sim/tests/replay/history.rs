@@ -19,7 +19,7 @@ use afresh_engine::settings::{Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::{Workshop, task};
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::{Kind, Settings as Advice};
-use afresh_sim::replay::{Compare, Error, Replay, outcome::Outcome, run};
+use afresh_sim::replay::{Compare, Error, Log, Replay, outcome::Outcome, run};
 use afresh_store::memory::Memory;
 use afresh_train::dataset::FromDataset;
 use afresh_train::recipe::{BoostedTrees, Engine, Recipe};
@@ -176,6 +176,7 @@ pub(crate) async fn replay(plan: &Plan, folder: &Path, state: &str) -> Result<Re
         workshop: workshop(settings(state)),
         rival: workshop(settings(&format!("{state}/always"))),
         compare: plan.compare,
+        log: Log::FirstVersion,
         store: Arc::clone(&store),
         rules: Rules::new(plan.policy.clone()),
         limits: Limits {
