@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use afresh_config::Config;
-use afresh_config::config::{ModelConfig, TrainingWindow as ConfigWindow};
+use afresh_config::config::{DecayTest, DecayWatch, ModelConfig, TrainingWindow as ConfigWindow};
 use afresh_core::decide::Rules;
 use afresh_data::dataset::Datasets;
 use afresh_data::source::Source;
 use afresh_engine::feed::Feed;
 use afresh_engine::pointer::Pointer;
-use afresh_engine::settings::{Settings, TrainingWindow, Windows};
+use afresh_engine::settings::{Decay, Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::Workshop;
+use afresh_ml::decay::{Test, buckets};
 use afresh_train::child::ChildProcess;
 use afresh_train::recipe::Engine;
 use afresh_train::shelf::Shelf;
@@ -92,7 +93,7 @@ pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings 
         split: model.split,
         advice: model.advice.clone(),
         drift_threshold: model.policy.drift.unwrap_or(config.drift_threshold),
-        decay_threshold: config.decay_threshold,
+        decay: decay(&model.decay),
         base: config.base.clone(),
         state: state.to_owned(),
         // What a replay trains is kept by nobody.
@@ -122,6 +123,24 @@ pub fn shelf(config: &Config) -> anyhow::Result<Option<Shelf>> {
 pub fn pointer(config: &Config) -> Pointer {
     let pointer = Pointer::new(&config.production, config.state.join("versions"));
     pointer.on_shelf(config.shelf.as_deref())
+
+fn decay(watch: &DecayWatch) -> Decay {
+    let ms = |length: afresh_core::time::Duration| i64::try_from(length.0).unwrap_or(i64::MAX);
+    let windows = watch.windows.iter().map(|window| buckets::Window {
+        name: window.name.clone(),
+        length: ms(window.length),
+        bucket: ms(window.bucket),
+    });
+    Decay {
+        test: match watch.test {
+            DecayTest::Sequential => Test::Sequential,
+            DecayTest::TTest => Test::TTest,
+            DecayTest::TTestUncorrected => Test::TTestUncorrected,
+        },
+        metrics: watch.metrics.clone(),
+        windows: windows.collect(),
+        drop: watch.drop,
+    }
 }
 
 /// Workers over a feed.

@@ -4,6 +4,7 @@
 pub mod attribution;
 mod decay;
 mod drift;
+pub mod estimate;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -54,7 +55,10 @@ struct Subject {
 impl Sight {
     /// Without what only the core and the policy need.
     #[must_use]
-    pub fn slim(self) -> Sight {
+    pub fn slim(mut self) -> Sight {
+        if let Some(decay) = &mut self.decay {
+            decay.trail = Vec::new();
+        }
         Sight { signals: Vec::new(), ..self }
     }
 }
@@ -82,14 +86,14 @@ impl Monitor {
         if let Some(drift) = &drift {
             signals.push(Signal::Drift { score: drift.score, rows: count(range.len()) });
         }
-        if let Some((decay, drop)) =
+        if let Some((decay, (metric, drop))) =
             decay.as_ref().and_then(|decay| Some((decay, decay.drop(workshop)?)))
         {
             signals.push(Signal::Decay(Decay {
                 version: champion,
-                metric: workshop.settings().metric.name().to_owned(),
+                metric,
                 drop,
-                alarm: decay.alarm(),
+                alarm: decay.proven(),
                 priority: Priority::new(decay.priority).unwrap_or(Priority::DEFAULT),
             }));
         }

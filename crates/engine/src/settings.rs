@@ -8,6 +8,7 @@ use afresh_core::policy::Rejudge;
 use afresh_core::signal::Strategy;
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::split;
+use afresh_ml::decay::{Test, buckets};
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::Settings as Advice;
 use afresh_train::recipe::Recipe;
@@ -42,8 +43,8 @@ pub struct Settings {
     pub advice: Advice,
     /// Drift score from which a report says "drifted".
     pub drift_threshold: f64,
-    /// Drop of the metric from which a report says "detected".
-    pub decay_threshold: f64,
+    /// How decay is watched.
+    pub decay: Decay,
     /// The folder that relative paths of sources count from.
     pub base: PathBuf,
     /// Where state is kept.
@@ -51,6 +52,19 @@ pub struct Settings {
     /// Where on S3 datasets and versions are kept; `None`: with the state. A copy of the versions
     /// stays with the state.
     pub shelf: Option<String>,
+}
+
+/// How decay is watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decay {
+    /// How it is tested.
+    pub test: Test,
+    /// What is watched, in the order of reports.
+    pub metrics: Vec<Metric>,
+    /// What metrics are averaged over, in milliseconds; at least one.
+    pub windows: Vec<buckets::Window>,
+    /// Largest drop that is let pass, in the metric's unit; of `rmse` and `mae` a share of the baseline.
+    pub drop: f64,
 }
 
 /// Which rows train, by strategy.
@@ -75,6 +89,19 @@ pub enum TrainingWindow {
     Last(Duration),
     /// What came after the champion's cut.
     SinceLastRun,
+}
+
+impl Decay {
+    /// These metrics over the newest 24 hours and the newest period, tested sequentially.
+    #[must_use]
+    pub fn recommended(metrics: Vec<Metric>, period: Duration) -> Decay {
+        let window = |name: &str, length: Duration| {
+            let length = i64::try_from(length.0).unwrap_or(i64::MAX);
+            buckets::Window { name: name.to_owned(), length, bucket: (length / 24).max(1) }
+        };
+        let windows = vec![window("24h", Duration::hours(24)), window(&period.to_string(), period)];
+        Decay { test: Test::Sequential, metrics, windows, drop: 0.05 }
+    }
 }
 
 impl Windows {

@@ -6,18 +6,15 @@ use afresh_core::id::VersionId;
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_ml::decay::sequential::{self, Sequential, SequentialDecay};
-use afresh_ml::decay::{self, Direction, ttest};
-use afresh_ml::metrics::loss::row_losses;
-use afresh_ml::metrics::{Metric, Task};
+use afresh_ml::decay::standard::{Losses, Standard};
+use afresh_ml::decay::watch::{Plan, Point, Silent, Watch};
+use afresh_ml::decay::{self, Direction, Test};
+use afresh_ml::metrics::Metric;
 use afresh_policy::observation::Loss;
 
 use super::{Monitor, Subject, count};
-use crate::workshop::{Baseline, Error, Workshop, task};
+use crate::workshop::{Baseline, Error, Workshop, chain, task};
 
-/// A period is cut into this many buckets for the t-test.
-const BUCKETS: u64 = 24;
-/// A bucket with fewer rows says nothing.
-const BUCKET_ROWS_MIN: usize = 30;
 /// Excess loss of a candidate that is no harm, as a share of the champion's loss on its holdout.
 const EXCESS_TOLERATED: f64 = 0.02;
 /// Bets look back over the rows that show an excess of so many standard deviations: about 100, so
@@ -27,17 +24,27 @@ const HARM_DEVIATIONS: f64 = 0.2;
 /// The champion's live performance against the holdout that judged it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecayReport {
-    /// The metric over windows of buckets, by t-test.
+    /// Metrics over windows of which something can be said.
     pub windows: Vec<decay::Decay>,
+    /// The others, and why.
+    pub silent: Vec<Silent>,
     /// The row loss since the champion's cut, by CUSUM and e-process.
     pub sequential: Sequential,
+    /// The sequential test of each watched metric that has one.
+    pub tests: Vec<(Metric, Sequential)>,
+    /// The way here, bucket by bucket of the widest window; left out of a replay's report.
+    pub trail: Vec<Point>,
     /// What it is measured against.
     pub baseline: Baseline,
-    /// The metric over the rows that became available in the period.
+    /// The gate's metric over the rows that became available in the period.
     pub current: Option<f64>,
     /// Those rows.
     pub rows: u64,
-    /// Rows of the period whose label was not available at its end.
+    /// Of those, rows whose label was known before their event: something is wrong with their times.
+    pub labelled_before_event: usize,
+    /// Rows with event time in the period.
+    pub period_rows: usize,
+    /// Of those, rows whose label was not available at its end.
     pub unlabelled: usize,
     /// Rung of the priority ladder.
     pub priority: u8,
@@ -50,7 +57,7 @@ pub(super) struct Followed {
     version: VersionId,
     until: Timestamp,
     available: u64,
-    test: Option<SequentialDecay>,
+    watch: Option<Watch>,
 }
 
 /// Rows and what the champion predicts for them.
@@ -67,6 +74,13 @@ impl DecayReport {
         self.sequential.detected && self.sequential.threshold < self.sequential.excess
     }
 
+    /// The same of the row loss or any watched metric.
+    #[must_use]
+    pub fn proven(&self) -> bool {
+        let proven = |found: &decay::Decay| found.detected && found.test == Test::Sequential;
+        self.alarm() || self.windows.iter().any(proven)
+    }
+
     /// For the policy.
     pub(super) fn loss(&self) -> Loss {
         Loss {
@@ -78,16 +92,27 @@ impl DecayReport {
         }
     }
 
-    /// How much the metric fell, positive is worse; by the widest t-test window where it says
-    /// something, else over the period.
-    pub(super) fn drop(&self, workshop: &Workshop) -> Option<f64> {
-        if let Some(report) = self.windows.last() {
-            return Some(report.drop);
+    /// Which metric fell how much, positive is worse: the worst of those detected, else the gate's over its widest
+    /// window that says something, else over the period. Of errors in the label's unit a share of the baseline.
+    pub(super) fn drop(&self, workshop: &Workshop) -> Option<(String, f64)> {
+        let metric = workshop.settings().metric;
+        let detected = self.windows.iter().filter(|found| found.detected);
+        let worst = detected.max_by(|a, b| a.drop_percent.total_cmp(&b.drop_percent));
+        let mut own = self.windows.iter().filter(|found| found.metric == metric.name());
+        if let Some(found) = worst.or(own.next_back()) {
+            let metric = Metric::parse(&found.metric).unwrap_or(metric);
+            return Some((found.metric.clone(), shared(metric, found.drop, found.baseline)));
         }
         let (baseline, current) = (self.baseline.metric?, self.current?);
-        let higher_is_better = workshop.settings().metric.higher_is_better();
-        Some(if higher_is_better { baseline - current } else { current - baseline })
+        let drop = Direction::of(metric).drop(baseline, current);
+        Some((metric.name().to_owned(), shared(metric, drop, baseline)))
     }
+}
+
+/// A drop as thresholds are written: a share of the baseline where the metric is in the label's unit.
+fn shared(metric: Metric, drop: f64, baseline: f64) -> f64 {
+    let relative = matches!(metric, Metric::Rmse | Metric::Mae) && baseline > 0.0;
+    if relative { drop / baseline } else { drop }
 }
 
 /// Evidence that a candidate's loss exceeds the champion's on the same rows by more than is
@@ -130,7 +155,7 @@ impl Monitor {
         });
         let mut state = match goes_on {
             Some(followed) => followed,
-            None => Followed::begin(subject, baseline)?,
+            None => Followed::begin(workshop, subject, baseline.as_ref())?,
         };
         // Rows before the period were missed or are new to this champion: they only count.
         let before = available(rows, subject, state.until, period.from);
@@ -139,10 +164,9 @@ impl Monitor {
         let scored = state.take(workshop, rows, &newest)?;
         state.until = period.to;
         let available = state.available;
-        let report = match (&state.test, baseline) {
-            (Some(test), Some(baseline)) if available > 0 => {
-                let sequential = test.state();
-                Some(report(workshop, rows, &newest, &scored, sequential, baseline, period))
+        let report = match (&state.watch, baseline) {
+            (Some(watch), Some(baseline)) if available > 0 => {
+                Some(report(workshop, rows, &newest, &scored, watch, baseline, period))
             }
             _ => None,
         };
@@ -152,16 +176,38 @@ impl Monitor {
 }
 
 impl Followed {
-    fn begin(subject: &Subject, baseline: Option<Baseline>) -> Result<Followed, Error> {
-        let start = |baseline: Baseline| {
-            let parameters = sequential::Parameters { clip: baseline.clip, ..Default::default() };
-            SequentialDecay::new(baseline.loss, parameters).map_err(|error| wrong(&error))
+    fn begin(
+        workshop: &Workshop,
+        subject: &Subject,
+        baseline: Option<&Baseline>,
+    ) -> Result<Followed, Error> {
+        let settings = &workshop.settings().decay;
+        let start = |baseline: &Baseline| {
+            let standard = |metric: &Metric| {
+                let known = baseline.standards.iter().find(|known| known.metric == *metric);
+                known.cloned().unwrap_or_else(|| Standard {
+                    metric: *metric,
+                    // An older version kept the gate's metric only.
+                    value: baseline.metric.filter(|_| *metric == workshop.settings().metric),
+                    losses: None,
+                })
+            };
+            let plan = Plan {
+                task: task(workshop.feed().schema()),
+                standards: settings.metrics.iter().map(standard).collect(),
+                primary: Losses { baseline: baseline.loss, clip: baseline.clip },
+                windows: settings.windows.clone(),
+                test: settings.test,
+                drop: settings.drop,
+                alpha: sequential::Parameters::default().alpha,
+            };
+            Watch::new(plan).map_err(|error| wrong(&error))
         };
         Ok(Followed {
             version: subject.version,
             until: subject.dataset.cuts.as_of,
             available: 0,
-            test: baseline.map(start).transpose()?,
+            watch: baseline.map(start).transpose()?,
         })
     }
 
@@ -175,9 +221,10 @@ impl Followed {
         self.available += count(positions.len());
         let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
         let predictions = workshop.predict(self.version, rows, positions)?;
-        if let Some(test) = &mut self.test {
-            let losses = row_losses(task(workshop.feed().schema()), &labels, &predictions);
-            test.update_many(&losses).map_err(|error| wrong(&error))?;
+        if let Some(watch) = &mut self.watch {
+            let at = |at: &usize| rows.available_at[*at].map_or(i64::MIN, |when| when.0);
+            let at = positions.iter().map(at).collect::<Vec<_>>();
+            watch.update_many(&at, &labels, &predictions).map_err(|error| wrong(&error))?;
         }
         Ok(Scored { labels, predictions })
     }
@@ -192,8 +239,8 @@ fn available(rows: &Rows, subject: &Subject, from: Timestamp, to: Timestamp) -> 
     positions
 }
 
-fn wrong(error: &sequential::Error) -> Error {
-    Error::Missing(format!("decay: {error}"))
+fn wrong(error: &dyn std::error::Error) -> Error {
+    Error::Missing(format!("decay: {}", chain(error)))
 }
 
 fn report(
@@ -201,59 +248,43 @@ fn report(
     rows: &Rows,
     newest: &[usize],
     scored: &Scored,
-    sequential: Sequential,
+    watch: &Watch,
     baseline: Baseline,
     period: Window,
 ) -> DecayReport {
     let (metric, task) = (workshop.settings().metric, task(workshop.feed().schema()));
     let current = metric.value(task, &scored.labels, &scored.predictions);
-    let buckets = buckets(metric, task, rows, newest, period, scored);
-    let unlabelled = rows.range(period).filter(|at| !rows.is_available(*at, period.to)).count();
-    let series = ttest::Series {
-        metric: metric.name(),
-        direction: Direction::of(metric),
-        window: &period.length().to_string(),
-        values: &buckets,
-        baseline: baseline.metric,
+    let until = period.to;
+    let unlabelled =
+        |window: Window| rows.range(window).filter(|at| !rows.is_available(*at, until)).count();
+    let of_windows = watch.plan().windows.iter().map(|window| {
+        let length = Duration(window.length.unsigned_abs());
+        unlabelled(Window { from: until.before(length), to: until })
+    });
+    let found = watch.report(until.0, &of_windows.collect::<Vec<_>>());
+    let early =
+        |at: &&usize| rows.available_at[**at].is_some_and(|when| when < rows.event_time[**at]);
+    let unlabelled = unlabelled(period);
+    let mut report = DecayReport {
+        windows: found.decay,
+        silent: found.silent,
+        sequential: watch.primary(),
+        tests: watch.sequential(),
+        trail: watch.trail().to_vec(),
+        baseline,
+        current,
+        rows: count(newest.len()),
+        labelled_before_event: newest.iter().filter(early).count(),
+        period_rows: rows.range(period).len(),
         unlabelled,
+        priority: 1,
     };
-    let threshold = ttest::Threshold::Absolute(workshop.settings().decay_threshold);
-    let windows = ttest::windows(&[series], threshold);
-    let row_loss = sequential.to_decay("loss", "since training", unlabelled);
-    let ladder = windows.iter().cloned().chain([row_loss]).collect::<Vec<_>>();
-    let priority = decay::priority(&ladder);
-    let rows = count(newest.len());
-    DecayReport { windows, sequential, baseline, current, rows, unlabelled, priority }
-}
-
-/// The metric of each bucket of the period that has rows enough, oldest first.
-fn buckets(
-    metric: Metric,
-    task: Task,
-    rows: &Rows,
-    newest: &[usize],
-    period: Window,
-    scored: &Scored,
-) -> Vec<f64> {
-    let Scored { labels, predictions } = scored;
-    let step = Duration((period.length().0 / BUCKETS).max(1));
-    let width = predictions.len() / labels.len().max(1);
-    let mut values = Vec::new();
-    let mut from = 0;
-    while from < labels.len() {
-        let bucket = |at: usize| {
-            rows.available_at[newest[at]].map(|when| when.since(period.from).0 / step.0)
-        };
-        let mut to = from + 1;
-        while to < labels.len() && bucket(to) == bucket(from) {
-            to += 1;
-        }
-        if BUCKET_ROWS_MIN <= to - from {
-            let value =
-                metric.value(task, &labels[from..to], &predictions[from * width..to * width]);
-            values.extend(value);
-        }
-        from = to;
+    let mut ladder = report.windows.clone();
+    if watch.plan().test == Test::Sequential {
+        let mut row_loss = report.sequential.to_decay("loss", "since training", unlabelled);
+        row_loss.detected = report.alarm();
+        ladder.push(row_loss);
     }
-    values
+    report.priority = decay::priority(&ladder);
+    report
 }

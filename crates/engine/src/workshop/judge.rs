@@ -8,6 +8,8 @@ use afresh_data::spec::Columns;
 use afresh_data::split::{self, Cuts, Part};
 use afresh_ml::compare::{self, Outcome, Pair, SliceColumn};
 use afresh_ml::decay::sequential;
+use afresh_ml::decay::standard::Standard;
+use afresh_ml::estimate::Reference;
 use afresh_ml::metrics::Metric;
 use afresh_ml::metrics::loss::row_losses;
 use afresh_train::recipe::Engine;
@@ -56,7 +58,7 @@ pub struct Judgement {
 }
 
 /// A version's loss on the rows that judged it: what its live loss is measured against.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The task's row loss.
     pub loss: sequential::Baseline,
@@ -64,6 +66,13 @@ pub struct Baseline {
     pub clip: sequential::Clip,
     /// The model's metric on those rows, where it has a value.
     pub metric: Option<f64>,
+    /// Every metric that fits the task on those rows; empty where an older version judged.
+    #[serde(default)]
+    pub standards: Vec<Standard>,
+    /// How often its probabilities come true on those rows; `None` for regression, where all of them have one class,
+    /// and where an older version judged.
+    #[serde(default)]
+    pub calibration: Option<Reference>,
 }
 
 /// Of a [`Judgement`], when the rows that judged became available.
@@ -287,7 +296,9 @@ impl Workshop {
         let losses = row_losses(task, labels, predictions);
         let clip = sequential::Clip::for_task(task, &losses);
         let loss = sequential::Baseline::from_losses(&losses, clip).ok()?;
-        Some(Baseline { loss, clip, metric })
+        let standards = Standard::all(task, labels, predictions);
+        let calibration = Reference::fit(task, labels, predictions).ok();
+        Some(Baseline { loss, clip, metric, standards, calibration })
     }
 
     async fn put<S: Store, T: Serialize>(

@@ -22,7 +22,7 @@ use afresh_data::split;
 use afresh_engine::feed::Feed;
 use afresh_engine::machine::Machine;
 use afresh_engine::port::Store as _;
-use afresh_engine::settings::{Settings, TrainingWindow, Windows};
+use afresh_engine::settings::{Decay, Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::Workshop;
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::Settings as Advice;
@@ -190,7 +190,7 @@ pub(crate) async fn workshop(
         },
         advice: Advice::recommended(),
         drift_threshold: 0.3,
-        decay_threshold: 0.05,
+        decay: Decay::recommended(vec![Metric::Auc, Metric::LogLoss], Duration::days(7)),
         base: folder.to_owned(),
         state,
         shelf: None,

@@ -15,7 +15,7 @@ use afresh_data::source::Source;
 use afresh_data::spec::SourceSpec;
 use afresh_data::split;
 use afresh_engine::feed::Feed;
-use afresh_engine::settings::{Settings, TrainingWindow, Windows};
+use afresh_engine::settings::{Decay, Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::{Workshop, task};
 use afresh_ml::metrics::Metric;
 use afresh_policy::settings::{Kind, Settings as Advice};
@@ -161,7 +161,7 @@ pub(crate) async fn replay(plan: &Plan, folder: &Path, state: &str) -> Result<Re
             ..Advice::recommended()
         },
         drift_threshold: 0.3,
-        decay_threshold: 0.05,
+        decay: Decay::recommended(vec![Metric::Auc, Metric::LogLoss], Duration::days(7)),
         base: folder.to_owned(),
         state: folder.join(state),
         shelf: None,

@@ -28,8 +28,8 @@ pub(in super::super) struct Seen {
     pub(in super::super) version: VersionId,
     pub(in super::super) period: Window,
     pub(in super::super) sight: Sight,
-    workshop: Arc<Workshop>,
-    store: Arc<Sqlite>,
+    pub(in super::super) workshop: Arc<Workshop>,
+    pub(in super::super) store: Arc<Sqlite>,
 }
 
 /// Looks at a model without telling its core.
