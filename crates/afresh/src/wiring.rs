@@ -123,6 +123,7 @@ pub fn shelf(config: &Config) -> anyhow::Result<Option<Shelf>> {
 pub fn pointer(config: &Config) -> Pointer {
     let pointer = Pointer::new(&config.production, config.state.join("versions"));
     pointer.on_shelf(config.shelf.as_deref())
+}
 
 fn decay(watch: &DecayWatch) -> Decay {
     let ms = |length: afresh_core::time::Duration| i64::try_from(length.0).unwrap_or(i64::MAX);

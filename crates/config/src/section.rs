@@ -129,8 +129,8 @@ section! {
         /// What trains boosted trees; `system` is XGBoost itself: the library that `XGBOOST_LIB` names, else the one
         /// inside Python's `xgboost`.
         library: OneOf<Library> = "built-in",
-        /// Trees of a forest.
-        trees: Count = 100,
+        /// Trees of a forest; 100 where nothing is written.
+        trees: Count,
         /// Boosting rounds at most.
         rounds: Count = 200,
         /// Rounds without gain on the early-stopping rows before training ends; 0 never ends early.
@@ -150,8 +150,8 @@ section! {
         /// Environment variables that your programs are given, by name: `"TOKEN"`,
         /// `{ name = "DB", env = "PRODUCTION_DB" }`, or `{ name = "DB", file = "secrets/db" }`.
         env: Vec<Placed<Variable>> = [],
-        /// What rows are handed to your programs as.
-        format: OneOf<RowFormat> = "parquet",
+        /// What rows are handed to your programs as: Parquet where nothing is written.
+        format: OneOf<RowFormat>,
         /// What bounds one training.
         limits: TrainLimits,
         /// What one training occupies.

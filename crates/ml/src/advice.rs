@@ -1,5 +1,6 @@
 //! What a log of predictions and labels tells about its model: decay against seasons, calibration, and
-//! when retraining would have paid. One pass fills a [`Tally`](tally::Tally); [`findings`] reads it.
+//! when retraining would have paid. One pass fills a [`Tally`](tally::Tally); [`findings`] reads it. It is
+//! long because the types of everything that is found stand together here.
 
 pub mod calibrate;
 pub mod payoff;

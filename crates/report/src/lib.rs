@@ -9,6 +9,7 @@ pub mod replay;
 
 pub mod cards;
 pub mod chart;
+pub mod decay_page;
 pub mod drift_page;
 pub mod format;
 pub mod page;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::project::Project;
 
-/// 40 days of flights with the columns that the shell's trainer reads; some hours are late ones.
+/// 80 days of flights with the columns that the shell's trainer reads; some hours are late ones.
 fn flights() -> String {
     let mut text = "event_id,event_time,carrier,sched_dep_time,temp,label,label_time\n".to_owned();
-    for id in 0..4_000_u64 {
+    for id in 0..8_000_u64 {
         let (day, hour) = (id / 100, id % 24);
         let scramble = (id.wrapping_mul(2_654_435_761) >> 9) % 100;
         let is_late = scramble < if hour > 16 { 60 } else { 20 };

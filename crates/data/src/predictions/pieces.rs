@@ -1,4 +1,5 @@
-//! The columns of a log read a few thousand rows at a time, from Parquet and from CSV alike.
+//! The columns of a log read a few thousand rows at a time, from Parquet and from CSV alike. It is
+//! long because both formats fill the same buffers.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
