@@ -191,6 +191,12 @@ fn looking_makes_the_first_version_and_then_what_the_policy_advises() {
     assert_eq!(drift["rows"]["current"], json!(24));
     let decay = project.json(&["decay", "--now", "2026-01-17"]);
     assert!(decay["sequential"]["rows"].as_u64().unwrap() > 0, "{decay}");
+    // A row an hour fills no ten buckets: nothing is said of any window, and why.
+    assert_eq!((decay["decay"].clone(), decay["priority"].clone()), (json!([]), json!(1)));
+    assert_eq!(decay["silent"][0]["metric"], json!("auc"), "{decay}");
+    assert!(decay["estimate"]["caution"] == json!("it cannot see concept drift"), "{decay}");
+    let said = project.good(&["decay", "--now", "2026-01-17", "--html", "decay.html"]);
+    assert!(said.contains("Nothing is said of auc"), "{said}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use afresh_core::id::VersionId;
 use afresh_engine::monitor::Monitor;
+use afresh_engine::monitor::estimate::estimate;
 use afresh_engine::settings::TrainingWindow;
+use afresh_ml::estimate::Measure;
 use afresh_train::dataset::FromDataset;
 use afresh_train::recipe::{Engine, Recipe};
 
@@ -35,6 +37,40 @@ async fn champion_followed_period_by_period_is_seen_as_at_once() {
     }
     // Labels of the flipped concept are available from day 47 on.
     assert_eq!(alarms, [false, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn metrics_are_watched_over_windows_and_estimated_without_labels() {
+    let mut bench = Bench::new(History { flip: 45, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let champion = bench.champion();
+    let baseline = bench.workshop.baseline_of(&bench.store, champion).await.unwrap().unwrap();
+    assert_eq!(baseline.standards.len(), 5);
+    let monitor = Monitor::default();
+    let look = async |from, to| {
+        let sight = monitor.look(&bench.workshop, &bench.store, champion, days(from, to)).await;
+        sight.unwrap().decay.expect("labels are available")
+    };
+    let calm = look(35, 42).await;
+    // Sixty rows a day: the day has too few buckets, the week enough.
+    let silent = calm.silent.iter().map(|silent| silent.window.as_str()).collect::<Vec<_>>();
+    assert_eq!(silent, ["24h", "24h"]);
+    let metrics = calm.windows.iter().map(|found| (found.metric.as_str(), found.detected));
+    assert_eq!(metrics.collect::<Vec<_>>(), [("auc", false), ("log_loss", false)]);
+    assert_eq!((calm.priority, calm.labelled_before_event), (1, 0));
+    let flipped = look(49, 56).await;
+    assert!(flipped.proven() && flipped.windows.iter().all(|found| found.detected));
+    assert_eq!(flipped.priority, 5);
+    assert!(!flipped.trail.is_empty() && flipped.tests.len() == 2);
+    // Without labels the flipped concept is invisible; where labels are, they tell.
+    let report = estimate(&bench.workshop, &bench.store, champion, days(49, 56)).await.unwrap();
+    let report = report.unwrap();
+    let newest = report.newest.expect("two days have no labels");
+    assert_eq!((newest[0].rows, newest[0].measure), (120, Measure::Auc));
+    assert!(newest[0].value.unwrap() > 0.8, "{newest:?}");
+    let last = report.periods.last().unwrap();
+    assert!((last.unlabelled == 120) && last.estimates[0].realised.unwrap() < 0.5, "{last:?}");
+    assert_eq!(report.periods.len(), 4);
 }
 
 #[tokio::test]

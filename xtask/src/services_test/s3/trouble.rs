@@ -117,8 +117,9 @@ fn killed_upload(world: &World) -> Result<()> {
     let (tell, held) = (Mutex::new(tell), Mutex::new(held));
     let proxy = Proxy::start(world.port(), move |line| {
         if line.starts_with("PUT") && line.contains("/versions/delay/v1/manifest.json") {
-            drop(tell.lock().unwrap_or_else(PoisonError::into_inner).send(()));
-            drop(held.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(WAIT_MAX));
+            let _sent = tell.lock().unwrap_or_else(PoisonError::into_inner).send(());
+            let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            let _told = held.recv_timeout(WAIT_MAX);
             return Deed::CutRequest(0);
         }
         Deed::Pass

@@ -68,6 +68,23 @@ fn sequential_decay_acts_on_its_alarm_alone() {
 }
 
 #[test]
+fn proven_decay_needs_the_alarm_and_the_drop() {
+    let proven = Policy { decay: Some(DecayRule::Proven(0.05)), ..policy() };
+    let life = Life::with_champion(proven);
+    for (alarm, drop, expected) in [
+        (false, 0.5, Act::Keep),
+        (true, 0.04, Act::Keep),
+        (true, 0.05, Act::Retrain),
+        (true, f64::NAN, Act::Refuse),
+    ] {
+        let (version, metric, priority) = (VersionId(1), "auc".to_owned(), Priority::DEFAULT);
+        let decay = Decay { version, metric, drop, alarm, priority };
+        let input = Input::Signal(Signal::Decay(decay));
+        assert_eq!(act(&life.model.decide(&life.rules, life.now, &input)), Some(expected));
+    }
+}
+
+#[test]
 fn advice_acts_or_is_noted_as_the_owner_says() {
     for (attention, opinion, expected) in [
         (Attention::Acts, Verdict::Retrain, Act::Retrain),
