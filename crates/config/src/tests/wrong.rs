@@ -290,6 +290,24 @@ fn trainers_and_their_keys_are_checked() {
               5:11 `train.command` is missing | write program and arguments, such as `command = ["python", "train.py"]`
             command = ["python", "train.py"]
               4:11 `train.command` means nothing to this engine | leave it out, or write `engine = "command"`
+            engine = "command"
+            command = ["a"]
+            env = ["TOKEN=hunter2", { name = "DB" }, 3]
+              6:8 `train.env` holds a value | write the name only, the value is read when the program starts
+              6:25 `train.env` holds something that names no variable | write a name such as `"TOKEN"`, or `{ name = "DB", file = "secrets/db" }` with `file` or `env`
+              6:42 `train.env` holds something that names no variable | write a name such as `"TOKEN"`, or `{ name = "DB", file = "secrets/db" }` with `file` or `env`
+            engine = "command"
+            command = ["a"]
+            env = [{ name = "A", file = "a", env = "A" }, "", "AFRESH_OUT"]
+              6:8 `train.env` holds something that names no variable | write a name such as `"TOKEN"`, or `{ name = "DB", file = "secrets/db" }` with `file` or `env`
+              6:47 `train.env` holds an empty name | a name such as `"TOKEN"`, or `{ name = "DB", file = "secrets/db" }` with `file` or `env`
+              6:51 `train.env` holds a name that begins with `AFRESH_` | those are Afresh's own
+            engine = "command"
+            command = ["a"]
+            format = "xlsx"
+              6:10 `train.format` is "xlsx" | write `parquet` or `csv`
+            format = "csv"
+              4:10 `train.format` means nothing to this engine | leave it out, or write `engine = "command"`
             engine = "constant"
             rounds = 10
               5:10 `train.rounds` means nothing to this engine | leave it out, or write `engine = "boosted-trees"`
