@@ -171,8 +171,8 @@ section! {
         time: Length,
         /// Processes of your programs at once.
         processes: Count = 256,
-        /// Time on the clock for one scoring by `predict`.
-        predict_time: Length = "10min",
+        /// Time on the clock for one scoring by `predict`; 10min where nothing is written.
+        predict_time: Length,
     }
 }
 
@@ -461,6 +461,7 @@ pub(crate) enum Window {
 
 /// A drop, or a rule in a table.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a model")]
 pub(crate) enum Decay {
     Drop(f64),
     Rule(DecayRule),

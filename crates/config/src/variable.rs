@@ -11,6 +11,7 @@ use crate::problem::Findings;
 const WANTED: &str = "a name such as `\"TOKEN\"`, or `{ name = \"DB\", file = \"secrets/db\" }` with `file` or `env`";
 
 impl Key for Variable {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is written is wrong alike")]
     fn read(value: &Written<'_>, key: &str, findings: &mut Findings) -> Option<Variable> {
         let read = match value.get_ref() {
             DeValue::String(name) => Some(Variable::Same(name.to_string())),

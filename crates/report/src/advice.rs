@@ -195,7 +195,7 @@ fn banded(name: &str, x: &[i64], values: &[Option<Interval>], color: &str) -> Ve
     ]
 }
 
-fn plain_line(name: &str, x: &[i64], y: Vec<Value>, color: &str, dash: &str) -> Value {
+fn plain_line(name: &str, x: &[i64], y: &[Value], color: &str, dash: &str) -> Value {
     json!({
         "type": "scatter", "mode": "lines", "name": name, "x": x, "y": y,
         "line": { "color": color, "width": 1.6, "dash": dash },
@@ -243,13 +243,13 @@ fn over_time(advice: &Advice) -> Markup {
     traces.push(plain_line(
         "a fresh model, as assumed",
         &x,
-        values(|at| Some(at.fresh)),
+        &values(|at| Some(at.fresh)),
         "var(--ink)",
         "dot",
     ));
     let recalibrated = values(|at| at.recalibrated);
     if recalibrated.iter().any(|value| !value.is_null()) {
-        traces.push(plain_line("recalibrated", &x, recalibrated, "var(--always)", "dash"));
+        traces.push(plain_line("recalibrated", &x, &recalibrated, "var(--always)", "dash"));
     }
     let loss = Chart {
         id: "chart-loss",
@@ -269,8 +269,8 @@ fn over_time(advice: &Advice) -> Markup {
         summary: "Mean label and mean prediction of every period.".to_owned(),
         height: 240,
         traces: vec![
-            plain_line("label", &x, values(|at| at.label), "var(--ink)", "solid"),
-            plain_line("prediction", &x, values(|at| at.prediction), "var(--managed)", "dash"),
+            plain_line("label", &x, &values(|at| at.label), "var(--ink)", "solid"),
+            plain_line("prediction", &x, &values(|at| at.prediction), "var(--managed)", "dash"),
         ],
         layout: json!({ "hovermode": "x unified" }),
         narrow,

@@ -170,6 +170,7 @@ fn run(
 }
 
 /// What keeps a program from starting, in the words of its owner.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of trouble are many and grow")]
 fn not_started(written: &str, located: &Path, error: &io::Error) -> Error {
     let reason = match error.kind() {
         io::ErrorKind::NotFound if located.is_file() => {

@@ -59,7 +59,7 @@ impl Learner for recipe::Linear {
         }
         let strength = if settings.path { strength(&settings, round) } else { settings.alpha };
         let precisions = search.precisions(&parameters, strength);
-        let model = problem.model(design, &parameters, precisions);
+        let model = problem.model(design, &parameters, &precisions);
         let bytes = serde_json::to_vec(&model).map_err(|error| Error::Engine {
             action: "write the linear model".to_owned(),
             message: error.to_string(),
@@ -266,7 +266,7 @@ impl<'a> Problem<'a> {
         parameters
     }
 
-    fn model(&self, design: Design, parameters: &[f64], precisions: Vec<f64>) -> Linear {
+    fn model(&self, design: Design, parameters: &[f64], precisions: &[f64]) -> Linear {
         let outputs = || parameters.chunks(self.stride());
         let scaled = |columns: &[f64]| {
             let columns = &columns[..columns.len() - 1];

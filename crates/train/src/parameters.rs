@@ -84,6 +84,7 @@ pub(crate) fn boosted(
 }
 
 /// `ours` with the recipe's `params`, each of which must be `known` and of a value that the engine takes.
+#[expect(clippy::needless_pass_by_value, reason = "they become part of what is made")]
 pub(crate) fn with(
     ours: Vec<(&str, Value)>,
     params: &BTreeMap<String, Value>,

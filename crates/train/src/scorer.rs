@@ -28,6 +28,7 @@ pub struct Scorer {
 
 /// What does the predicting.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a loaded version")]
 enum Scoring {
     InProcess(Box<dyn Predictor>),
     Onnx(Box<onnx::Model>),
@@ -298,7 +299,9 @@ fn check_shape(booster: &Booster, manifest: &Manifest) -> Result<(), String> {
     }
     let fits = match manifest.recipe.engine {
         Engine::Forest(_) => forest::fits(booster.objective()),
-        _ => boosted::fits(booster.objective(), &manifest.schema.task),
+        Engine::BoostedTrees(_) | Engine::Linear(_) | Engine::Command(_) | Engine::Constant => {
+            boosted::fits(booster.objective(), &manifest.schema.task)
+        }
     };
     if !fits {
         let (name, task) = (booster.objective(), &manifest.schema.task);

@@ -159,11 +159,11 @@ impl Shelf {
         std::fs::write(&path, &text).map_err(|error| Error::io("write", &path, &error))?;
         if let Err(error) = Artifact::load(&staging) {
             artifact::remove(&staging)?;
-            return Err(match error {
-                Error::Damaged { damage, .. } => {
-                    Error::Damaged { path: self.place(model, version), damage }
-                }
-                other => other,
+            let place = self.place(model, version);
+            return Err(if let Error::Damaged { damage, .. } = error {
+                Error::Damaged { path: place, damage }
+            } else {
+                error
             });
         }
         artifact::replace(&staging, dir)?;

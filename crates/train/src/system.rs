@@ -94,11 +94,16 @@ fn texts(name: &str, value: &Value) -> Vec<String> {
         Value::Array(signs) if name == "monotone_constraints" => {
             vec![format!("({})", signs.iter().map(text).collect::<Vec<_>>().join(","))]
         }
-        value => vec![text(value)],
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => vec![text(value)],
     }
 }
 
-/// The last metric of a line like `[3]	stopping-auc:0.75	stopping-logloss:0.5`.
+/// The last metric of a line like `[3] stopping-auc:0.75 stopping-logloss:0.5`, with tabs between.
 fn last_metric(line: &str) -> Result<(String, f64), Error> {
     let parsed = || {
         let (name, value) = line.split_whitespace().next_back()?.rsplit_once(':')?;

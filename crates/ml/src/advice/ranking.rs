@@ -160,7 +160,6 @@ pub fn area(groups: &[Group]) -> Option<Area> {
 
 /// The bin of a probability: even steps of the mantissa towards either end, so that rare events are
 /// told apart as finely as common ones.
-#[expect(clippy::cast_possible_truncation, reason = "a few thousand bins")]
 fn bin_of(probability: f64) -> usize {
     let upper = probability > 0.5;
     let tail = if upper { 1.0 - probability } else { probability };

@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::large_futures,
     reason = "helpers of tests fail where they stand"
 )]
 
