@@ -62,7 +62,7 @@ impl Arguments {
         }
         tell(&seen, decay);
         match &estimated {
-            Ok(report) => tell_estimate(report, &workshop.settings().metric.name().to_owned()),
+            Ok(report) => tell_estimate(report, workshop.settings().metric.name()),
             Err(why) => output::line(format_args!("Without labels: {why}.")),
         }
         if let Some(path) = &self.html {
@@ -224,7 +224,12 @@ pub(super) fn test_name(test: Test) -> &'static str {
 pub(super) fn measure_name(measure: Measure) -> String {
     match measure {
         Measure::Auc => "AUC".to_owned(),
-        other => other.name().replace('_', " "),
+        other @ (Measure::Accuracy
+        | Measure::Precision
+        | Measure::Recall
+        | Measure::F1
+        | Measure::LogLoss
+        | Measure::Brier) => other.name().replace('_', " "),
     }
 }
 

@@ -66,7 +66,7 @@ impl Demo {
             no_always: false,
             log: self.log,
         };
-        arguments.run(context).await
+        Box::pin(arguments.run(context)).await
     }
 }
 
@@ -89,7 +89,7 @@ impl Arguments {
             replay.log = Log::FirstVersion;
         }
         let bar = Bar::new(context.json);
-        let outcome = run(replay, |progress| bar.show(&progress)).await;
+        let outcome = Box::pin(run(replay, |progress| bar.show(&progress))).await;
         bar.finish();
         let outcome = outcome.with_context(|| format!("failed to replay {}", model.name))?;
         if let Some(file) = &self.log {
