@@ -103,6 +103,7 @@ fn example(venv: &Path) -> Result<()> {
     };
     run(&["retrain", "--now", "2013-06-01"])?;
     let versions = run(&["versions", "--json"])?;
-    ensure!(versions.contains("champion"), "no version leads: {versions}");
+    let judged = versions.contains("\"gate\": \"passed\"");
+    ensure!(judged, "no version passed its gate: {versions}");
     Ok(())
 }

@@ -231,6 +231,7 @@ fn s3_is_refused_where_the_build_lacks_it() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of lines and what is said of them")]
 fn trainers_and_their_keys_are_checked() {
     check_each(
         "train",

@@ -247,7 +247,7 @@ mod tests {
             (parts.loss - parts.miscalibration - 0.532_479_996_383_142_9).abs() < 1e-12,
             "{parts:?}"
         );
-        assert!((parts.uncertainty - 0.693_147_180_559_945_9).abs() < 1e-12, "{parts:?}");
+        assert!((parts.uncertainty - std::f64::consts::LN_2).abs() < 1e-12, "{parts:?}");
         let sum = parts.miscalibration - parts.discrimination + parts.uncertainty;
         assert!((sum - parts.loss).abs() < 1e-12);
     }
