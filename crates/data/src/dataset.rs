@@ -378,7 +378,7 @@ impl Datasets {
             return Ok(known);
         }
         let hash = source.hash(&object.path).await?;
-        if source.head(&object.path).await?.as_ref() != Some(object) {
+        if !source.head(&object.path).await?.is_some_and(|now| is_same(&now, object)) {
             return Err(Error::Moving(object.path.clone()));
         }
         let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -388,6 +388,14 @@ impl Datasets {
         hashes.insert(key, hash.clone());
         Ok(hash)
     }
+}
+
+/// Whether a file is as it was. Buckets tell times to the millisecond in listings and to the second
+/// elsewhere.
+fn is_same(now: &Object, was: &Object) -> bool {
+    let step = if was.path.starts_with("s3://") { 1_000 } else { 1 };
+    let at = |object: &Object| object.modified.0.div_euclid(step);
+    now.path == was.path && now.size == was.size && at(now) == at(was)
 }
 
 impl Error {

@@ -87,7 +87,7 @@ fn continued(venv: &Path) -> Result<()> {
         )
     })?;
     for day in ["2013-06-01", "2013-07-01"] {
-        afresh_in(&place, venv, &["retrain", "--now", day])?;
+        afresh_in(&place, venv, &["retrain", "--now", day, "--force"])?;
     }
     let versions = place.join(".afresh/versions/flight-delay");
     let mut warm = 0;

@@ -145,7 +145,9 @@ fn each_task_is_learned_and_scored_by_commands() {
         let expected = match task {
             Task::Regression | Task::Binary => vec![mean(&|label| label)],
             Task::Multiclass => (0..3)
-                .map(|class| mean(&|label| f64::from(u8::from((label - f64::from(class)).abs() < 0.5))))
+                .map(|class| {
+                    mean(&|label| f64::from(u8::from((label - f64::from(class)).abs() < 0.5)))
+                })
                 .collect(),
         };
         for (found, expected) in found.iter().zip(&expected) {

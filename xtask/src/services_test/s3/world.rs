@@ -128,7 +128,11 @@ impl Project {
         let mut all = arguments.to_vec();
         all.push("--json");
         let output = self.run(&all)?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         ensure!(output.status.success(), "afresh {} failed: {said}", arguments.join(" "));
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("afresh {} printed no JSON", arguments.join(" ")))
