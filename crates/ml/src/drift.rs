@@ -15,6 +15,7 @@
 //! - A constant is a distribution like others: the same constant scores 0, another one 1.
 //! - A window without rows is an error that names the column.
 
+pub mod calibrate;
 mod categorical;
 mod counts;
 mod distribution;
