@@ -133,13 +133,14 @@ fn longer_run_times_raise_the_threshold_and_longer_histories_narrow_it() {
     let history = exponential(&mut rng, 400);
     let value = |run_days| threshold(&history[..60], settings(run_days)).unwrap().value();
     assert!(value(14) < value(90) && value(90) < value(365));
-    let width = |days: usize| match threshold(&history[..days], settings(90)).unwrap() {
-        Threshold::Calibrated { value, low, high, periods, extrapolated, .. } => {
-            assert!(low <= value && value <= high && low < high);
-            assert_eq!((periods, extrapolated), (days, days < 90));
-            high - low
-        }
-        other => panic!("{other:?}"),
+    let width = |days: usize| {
+        let found = threshold(&history[..days], settings(90)).unwrap();
+        let Threshold::Calibrated { value, low, high, periods, extrapolated, .. } = found else {
+            panic!("{found:?}")
+        };
+        assert!(low <= value && value <= high && low < high);
+        assert_eq!((periods, extrapolated), (days, days < 90));
+        high - low
     };
     assert!(width(400) < width(30), "{} {}", width(400), width(30));
 }
