@@ -151,9 +151,10 @@ fn the_interval_mostly_holds_the_score_that_is_truly_right() {
     let right = 0.02 + 0.01 * 30_f64.ln();
     let mut rng = Rng::new(5);
     let held = (0..100)
-        .filter(|_| match threshold(&exponential(&mut rng, 150), settings(30)).unwrap() {
-            Threshold::Calibrated { low, high, .. } => (low..=high).contains(&right),
-            other => panic!("{other:?}"),
+        .filter(|_| {
+            let found = threshold(&exponential(&mut rng, 150), settings(30)).unwrap();
+            let Threshold::Calibrated { low, high, .. } = found else { panic!("{found:?}") };
+            (low..=high).contains(&right)
         })
         .count();
     assert!((80..=99).contains(&held), "{held} of 100");
