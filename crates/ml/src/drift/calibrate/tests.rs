@@ -250,7 +250,7 @@ fn rows_and_sketches_give_the_same_history_which_tells_a_change() {
             .collect()
     };
     let sketched = sketches(&numbers, &codes);
-    let found = from_sketches(&sketched, 7, Some(&[3.0, 1.0])).unwrap();
+    let found = from_sketches(&sketched, Before::Last(7), Some(&[3.0, 1.0])).unwrap();
     for (a, b) in exact.model.iter().zip(&found.model) {
         assert!((a - b).abs() < 0.01, "{a} {b}");
     }
@@ -265,7 +265,7 @@ fn rows_and_sketches_give_the_same_history_which_tells_a_change() {
     let (more_numbers, more_codes) = days(&mut rng, 1, ROWS, 0.4);
     let mut changed = sketched[53..].to_vec();
     changed.extend(sketches(&more_numbers, &more_codes));
-    let after = from_sketches(&changed, 7, Some(&[3.0, 1.0])).unwrap();
+    let after = from_sketches(&changed, Before::Last(7), Some(&[3.0, 1.0])).unwrap();
     assert!(after.model[0] > limit, "{} {limit}", after.model[0]);
 }
 
@@ -277,12 +277,36 @@ fn periods_that_do_not_belong_together_are_refused_and_empty_ones_left_out() {
         vec![sketch]
     };
     let two = [period("a", &[1.0]), period("b", &[1.0])];
-    assert_eq!(from_sketches(&two, 1, None), Err(Error::Columns { period: 1 }));
+    assert_eq!(from_sketches(&two, Before::Last(1), None), Err(Error::Columns { period: 1 }));
     let gap = [period("a", &[1.0]), period("a", &[]), period("a", &[1.0, 2.0])];
-    assert_eq!(from_sketches(&gap, 1, None).unwrap().model, [0.5]);
+    assert_eq!(from_sketches(&gap, Before::Last(1), None).unwrap().model, [0.5]);
     let infinite = [1.0, 2.0, f64::INFINITY];
     let refused = from_rows(&[("a", Values::Numeric(&infinite))], &[0..1, 1..3], 1, None);
     assert!(matches!(refused, Err(Error::Compare { period: 1, .. })), "{refused:?}");
     let none = from_rows(&[("a", Values::Numeric(&[1.0]))], &[0..1, 1..1], 1, None).unwrap();
     assert_eq!(none, QuietScores::default());
+}
+
+#[test]
+fn a_growing_reference_holds_all_that_came_before_in_whatever_order_rows_come() {
+    let mut rng = Rng::new(9);
+    let (numbers, _) = days(&mut rng, 20, 50, 0.0);
+    let sketch = || ColumnSketch::numeric("fare", BUDGET_BYTES_MIN);
+    // Row r belongs to period r mod 20: no period lies in one piece.
+    let mut mixed = Periods::new(vec![sketch()], 20);
+    for (at, chunk) in numbers.chunks(300).enumerate() {
+        let period_of = |row: usize| Some((at * 300 + row) % 20);
+        mixed.update(&[Values::Numeric(chunk)], period_of).unwrap();
+    }
+    let found = mixed.scores(None).unwrap();
+    assert_eq!(found.model.len(), 20 - REFERENCE_PERIODS_MIN);
+    let of = |period: usize| numbers.iter().copied().skip(period).step_by(20);
+    for (at, score) in found.model.iter().enumerate() {
+        let period = at + REFERENCE_PERIODS_MIN;
+        let before = (0..period).flat_map(of).collect::<Vec<_>>();
+        let after = of(period).collect::<Vec<_>>();
+        let exact = crate::drift::Reference::new("fare", Values::Numeric(&before)).unwrap();
+        let exact = exact.compare(Values::Numeric(&after)).unwrap();
+        assert!((exact.score - score).abs() < 0.01, "{period}: {} {score}", exact.score);
+    }
 }
