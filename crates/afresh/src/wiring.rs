@@ -10,7 +10,7 @@ use afresh_data::dataset::Datasets;
 use afresh_data::source::Source;
 use afresh_engine::feed::Feed;
 use afresh_engine::pointer::Pointer;
-use afresh_engine::settings::{Decay, Settings, TrainingWindow, Windows};
+use afresh_engine::settings::{Decay, Drift, Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::Workshop;
 use afresh_ml::decay::{Test, buckets};
 use afresh_train::child::ChildProcess;
@@ -92,7 +92,10 @@ pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings 
         period: config.replay.period,
         split: model.split,
         advice: model.advice.clone(),
-        drift_threshold: model.policy.drift.unwrap_or(config.drift_threshold),
+        drift: match model.policy.drift.or(config.drift_threshold) {
+            Some(score) => Drift::Threshold(score),
+            None => Drift::ExpectedRunTime(config.drift_run_time),
+        },
         decay: decay(&model.decay),
         base: config.base.clone(),
         state: state.to_owned(),

@@ -92,12 +92,14 @@ fn root_section(root: section::Root, base: &Path, findings: &mut Findings) -> Co
         }
         models.push(model);
     }
-    let drift = root.drift.unwrap_or_default_section().threshold;
+    let (drift_threshold, drift_run_time) =
+        drift(root.drift.unwrap_or_default_section(), shared.replay.period, findings);
     Config {
         models,
         replay: shared.replay,
         fleet: limits,
-        drift_threshold: drift.map_or(0.3, |threshold| threshold.value.0),
+        drift_threshold,
+        drift_run_time,
         decay_threshold: shared.drop,
         base: base.to_owned(),
         shelf: state.artifacts.and_then(|artifacts| shelf(artifacts, findings)),
@@ -219,6 +221,33 @@ fn replay(section: section::Replay, findings: &mut Findings) -> Replay {
         );
     }
     replay
+}
+
+/// The threshold of drift, and what one is calibrated to.
+fn drift(
+    section: section::DriftReport,
+    period: Duration,
+    findings: &mut Findings,
+) -> (Option<f64>, Duration) {
+    let threshold = section.threshold.map(|threshold| threshold.value.0);
+    let expected = section.expected_run_time.as_ref();
+    if let (Some(value), Some(expected)) = (threshold, expected) {
+        let message = format!(
+            "`drift.expected_run_time` calibrates a threshold, and `drift.threshold` is {value}"
+        );
+        findings.add(&expected.at, message, "leave one of them out");
+    }
+    let length = expected.map_or(Duration::days(90), |expected| expected.value.0);
+    if let Some(expected) = expected.filter(|_| length.0 < period.0.saturating_mul(2)) {
+        findings.add(
+            &expected.at,
+            format!(
+                "`drift.expected_run_time` of {length} is shorter than two periods of {period}"
+            ),
+            "write a longer one",
+        );
+    }
+    (threshold, length)
 }
 
 fn machine(slots: &section::Slots) -> Resources {

@@ -27,8 +27,10 @@ pub struct Config {
     pub replay: Replay,
     /// What the machine and its owner allow all models together.
     pub fleet: fleet::Limits,
-    /// Drift score from which reports say "drifted".
-    pub drift_threshold: f64,
+    /// Drift score from which reports say "drifted"; `None`: calibrated on each champion's rows.
+    pub drift_threshold: Option<f64>,
+    /// How long a quiet model runs between two alarms of a calibrated threshold.
+    pub drift_run_time: Duration,
     /// Drop of the metric from which reports say "detected".
     pub decay_threshold: f64,
     /// Directory of the file; its relative paths start here.

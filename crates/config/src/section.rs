@@ -423,8 +423,12 @@ section! {
 section! {
     /// When drift is reported; whether it starts a run is `retrain.drift`.
     DriftReport {
-        /// The drift score from which it is called drift.
-        threshold: Share = 0.3,
+        /// The drift score from which it is called drift. Where left out it is calibrated: a champion's
+        /// own rows, period against those before, reach it about once in `expected_run_time`; 0.3
+        /// where they are too few periods.
+        threshold: Share,
+        /// How long a quiet model runs between two alarms; for a threshold that is calibrated.
+        expected_run_time: Length = "90d",
     }
 }
 

@@ -10,10 +10,10 @@ mod tests;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use afresh_core::time::Window;
+use afresh_core::time::{Timestamp, Window};
 use chrono_tz::Tz;
 
-use crate::columnar::{self, Names};
+use crate::columnar::{self, NO_TIME, Names};
 use crate::error::{Error, Place, Warning};
 use crate::parquet_file::{ParquetFile, told};
 use crate::place::{self, Format};
@@ -81,6 +81,7 @@ pub struct Batch<'a> {
     /// Rows.
     pub rows: usize,
     columns: &'a [Buffer],
+    times: Option<&'a Buffer>,
 }
 
 /// The values of one column in a batch.
@@ -114,8 +115,17 @@ struct Buffer {
 
 #[derive(Debug)]
 enum Values {
+    Times(Vec<i64>),
     Numeric { kind: Kind, numbers: Vec<f64> },
     Categorical { codes: Vec<u32>, names: Names, names_max: usize, full: bool },
+}
+
+/// Why an array could not be read as its column.
+enum Unread {
+    /// Its type is another.
+    Type(String),
+    /// A text in it is no time.
+    Time { at: usize, value: String },
 }
 
 impl Table {
@@ -202,8 +212,33 @@ impl Table {
         dictionary: Dictionary,
         take: &mut dyn FnMut(&Batch<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut buffers =
-            wanted.iter().map(|column| Buffer::new(column, dictionary)).collect::<Vec<_>>();
+        self.scan_with(None, wanted, dictionary, take).await
+    }
+
+    /// As [`Table::scan`], with the times of the column `time`: see [`Batch::time`].
+    ///
+    /// # Errors
+    /// Also names the first value of it that is no time.
+    pub async fn scan_timed(
+        &self,
+        time: &str,
+        wanted: &[Wanted],
+        dictionary: Dictionary,
+        take: &mut dyn FnMut(&Batch<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.scan_with(Some(time), wanted, dictionary, take).await
+    }
+
+    async fn scan_with(
+        &self,
+        time: Option<&str>,
+        wanted: &[Wanted],
+        dictionary: Dictionary,
+        take: &mut dyn FnMut(&Batch<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let columns = wanted.iter().map(|column| Buffer::new(column, dictionary));
+        // The times come last.
+        let mut buffers = columns.chain(time.map(Buffer::times)).collect::<Vec<_>>();
         let mut first_row = 0;
         for file in &self.files {
             let end = match file {
@@ -259,6 +294,26 @@ impl Batch<'_> {
             Values::Categorical { codes, names, full, .. } => {
                 Cells::Categorical { codes, names: &names.names, full: *full }
             }
+            Values::Times(_) => Cells::Numeric(&[]),
+        }
+    }
+
+    /// The time of a row of this batch, counted from 0; `None` where it is missing or no times were
+    /// asked for.
+    #[must_use]
+    pub fn time(&self, row: usize) -> Option<Timestamp> {
+        let Values::Times(times) = &self.times?.values else { return None };
+        times.get(row).copied().filter(|ms| *ms != NO_TIME).map(Timestamp)
+    }
+}
+
+impl<'a> Batch<'a> {
+    fn new(first_row: u64, rows: usize, buffers: &'a [Buffer]) -> Batch<'a> {
+        match buffers.split_last() {
+            Some((times @ Buffer { values: Values::Times(_), .. }, columns)) => {
+                Batch { first_row, rows, columns, times: Some(times) }
+            }
+            _ => Batch { first_row, rows, columns: buffers, times: None },
         }
     }
 }
@@ -296,8 +351,13 @@ impl Buffer {
         Buffer { name: column.name.clone(), values }
     }
 
+    fn times(name: &str) -> Buffer {
+        Buffer { name: name.to_owned(), values: Values::Times(Vec::new()) }
+    }
+
     fn clear(&mut self, dictionary: Dictionary) {
         match &mut self.values {
+            Values::Times(times) => times.clear(),
             Values::Numeric { numbers, .. } => numbers.clear(),
             Values::Categorical { codes, names, .. } => {
                 codes.clear();
@@ -308,9 +368,13 @@ impl Buffer {
         }
     }
 
-    /// Adds the values of `array`; the error is the type that cannot be read so.
-    fn append(&mut self, array: &dyn arrow_array::Array) -> Result<(), String> {
+    /// Adds the values of `array`.
+    fn append(&mut self, array: &dyn arrow_array::Array) -> Result<(), Unread> {
         let taken = match &mut self.values {
+            Values::Times(times) => {
+                let read = columnar::times(array, Tz::UTC, times);
+                read.map_err(|bad| Unread::Time { at: bad.at, value: bad.value })?
+            }
             Values::Numeric { numbers, .. } => columnar::numbers(array, numbers),
             // A dictionary that is full stays as it is: what is new is missing then.
             Values::Categorical { codes, full: true, .. } => {
@@ -323,7 +387,7 @@ impl Buffer {
                 taken
             }
         };
-        if taken { Ok(()) } else { Err(array.data_type().to_string()) }
+        if taken { Ok(()) } else { Err(Unread::Type(array.data_type().to_string())) }
     }
 
     /// Place of the first infinite number.
@@ -362,11 +426,15 @@ async fn scan_parquet(
         for (buffer, at) in buffers.iter_mut().zip(&place_in_batch) {
             buffer.clear(dictionary);
             let array = batch.column(*at).as_ref();
-            buffer.append(array).map_err(|is| Error::Retyped {
-                column: buffer.name.clone(),
-                was: buffer.kind(),
-                is,
-                place: Place::file(&file.name),
+            buffer.append(array).map_err(|unread| {
+                let (column, place) = (buffer.name.clone(), Place::file(&file.name));
+                match unread {
+                    Unread::Type(is) => Error::Retyped { column, was: buffer.kind(), is, place },
+                    Unread::Time { at, value } => {
+                        let place = place.at_row(done + at as u64 + 1);
+                        Error::Value { column, value, wanted: "a time", place }
+                    }
+                }
             })?;
             if let Some(at) = buffer.infinite() {
                 let place = Place::file(&file.name).at_row(done + at as u64 + 1);
@@ -374,7 +442,7 @@ async fn scan_parquet(
             }
         }
         let rows = batch.num_rows();
-        let flow = take(&Batch { first_row: first_row + done, rows, columns: buffers });
+        let flow = take(&Batch::new(first_row + done, rows, buffers));
         done += rows as u64;
         Ok(flow)
     })
@@ -385,7 +453,7 @@ impl Buffer {
     fn kind(&self) -> Kind {
         match &self.values {
             Values::Numeric { kind, .. } => *kind,
-            Values::Categorical { .. } => Kind::Categorical,
+            Values::Categorical { .. } | Values::Times(_) => Kind::Categorical,
         }
     }
 }

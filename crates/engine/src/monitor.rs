@@ -14,6 +14,7 @@ use afresh_core::input::Watch;
 use afresh_core::signal::{Decay, Priority, Signal};
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::spec::Columns;
+use afresh_ml::drift::calibrate::Threshold;
 use afresh_ml::drift::{Drift, Reference};
 use afresh_ml::metrics::loss::row_losses;
 use afresh_policy::observation::Observation;
@@ -26,8 +27,16 @@ use crate::workshop::{Dataset, Error, Workshop, task};
 /// Remembers what was prepared for a version; nothing that a restart could lose.
 #[derive(Debug, Default)]
 pub struct Monitor {
-    references: Mutex<BTreeMap<VersionId, Arc<Vec<Reference>>>>,
+    references: Mutex<BTreeMap<VersionId, Arc<Prepared>>>,
     followed: Mutex<Option<decay::Followed>>,
+}
+
+/// A champion's rows, ready to be compared with.
+#[derive(Debug)]
+struct Prepared {
+    /// One per column; none without rows.
+    columns: Vec<Reference>,
+    threshold: Threshold,
 }
 
 /// What was seen at the end of a period.
@@ -37,6 +46,8 @@ pub struct Sight {
     pub observation: Observation,
     /// The period's rows against the champion's; `None` without rows on one side.
     pub drift: Option<Drift>,
+    /// From which score on that is drift, and why from there.
+    pub threshold: Option<Threshold>,
     /// The champion's live performance; `None` where no label is available or no baseline.
     pub decay: Option<DecayReport>,
     /// Share of each feature in the champion's gain, in the schema's order.
@@ -79,7 +90,8 @@ impl Monitor {
         let window = Window { from: subject.dataset.window.from, to: period.to };
         let rows = workshop.rows(window, Columns::All).await?;
         let range = rows.range(period);
-        let drift = self.drift(workshop, &subject, &rows, range.clone())?;
+        let found = self.drift(workshop, &subject, &rows, period, range.clone())?;
+        let (drift, threshold) = found.unzip();
         let baseline = workshop.baseline_of(store, champion).await?;
         let (available, decay) = self.follow(workshop, &subject, &rows, baseline, period)?;
         let mut signals = vec![Signal::Volume { rows: available }];
@@ -105,7 +117,7 @@ impl Monitor {
             drift: drift.as_ref().map(|drift| drift.score),
             loss: decay.as_ref().map(DecayReport::loss),
         };
-        Ok(Sight { observation, drift, decay, importance: subject.importance, signals })
+        Ok(Sight { observation, drift, threshold, decay, importance: subject.importance, signals })
     }
 
     /// How a candidate that serves since `since` is doing against the champion on the same rows:

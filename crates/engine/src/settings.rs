@@ -41,8 +41,8 @@ pub struct Settings {
     pub split: split::Rule,
     /// The policy that advises.
     pub advice: Advice,
-    /// Drift score from which a report says "drifted".
-    pub drift_threshold: f64,
+    /// From which drift score on a report says "drifted".
+    pub drift: Drift,
     /// How decay is watched.
     pub decay: Decay,
     /// The folder that relative paths of sources count from.
@@ -52,6 +52,16 @@ pub struct Settings {
     /// Where on S3 datasets and versions are kept; `None`: with the state. A copy of the versions
     /// stays with the state.
     pub shelf: Option<String>,
+}
+
+/// From which drift score on there is drift.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Drift {
+    /// The owner's number, between 0 and 1.
+    Threshold(f64),
+    /// A score that a champion's own rows would reach, period against those before, about once in
+    /// this time; a fixed one where they are too few periods.
+    ExpectedRunTime(Duration),
 }
 
 /// How decay is watched.

@@ -7,7 +7,7 @@ use crate::chart::{Chart, TimeAxis, escaped, number};
 use crate::format::{self, fixed, percent};
 use crate::page::Section;
 use crate::performance::{history, middle, point_size};
-use crate::replay::{DriftColumn, Replay, defined};
+use crate::replay::{DriftColumn, Period, Replay, defined};
 use crate::table::{Column, Filters, Frame, Row, Table};
 
 /// Rows of the heat map; the table below it holds every column.
@@ -37,37 +37,58 @@ fn by_importance(columns: &[DriftColumn]) -> Vec<&DriftColumn> {
     sorted
 }
 
+/// Where drift begins in each period.
+fn thresholds(replay: &Replay) -> Vec<Option<f64>> {
+    let of = |period: &Period| defined(period.drift_threshold).filter(|limit| *limit > 0.0);
+    replay.periods.iter().map(of).collect()
+}
+
+/// Where it begins in the newest period that says so.
 fn threshold(replay: &Replay) -> Option<f64> {
-    defined(replay.drift_threshold).filter(|threshold| *threshold > 0.0)
+    thresholds(replay).into_iter().flatten().next_back()
 }
 
 fn score_chart(replay: &Replay) -> Chart {
     let (from_ms, to_ms) = history(&replay.periods);
-    let limit = threshold(replay);
+    let (limit, limits) = (threshold(replay), thresholds(replay));
     let scores = replay.periods.iter().map(|period| defined(period.drift)).collect::<Vec<_>>();
-    let over = |score: &Option<f64>| matches!((score, limit), (Some(s), Some(l)) if *s >= l);
+    let reached = scores.iter().zip(&limits);
+    let reached = reached.map(|pair| matches!(pair, (Some(score), Some(limit)) if score >= limit));
+    let reached = reached.collect::<Vec<_>>();
+    let moved = limits.iter().flatten().any(|other| Some(*other) != limit);
     let size = point_size(scores.len());
     let line = json!({
         "type": "scatter", "mode": "lines+markers", "name": "drift score",
         "x": replay.periods.iter().map(middle).collect::<Vec<_>>(),
         "y": scores.iter().map(|&score| number(score, 4)).collect::<Vec<_>>(),
-        "customdata": replay.periods.iter().zip(&scores).map(|(period, score)| {
+        "customdata": replay.periods.iter().zip(&limits).zip(&reached).map(|((period, limit), over)| {
             let span = format::span(period.from_ms, period.to_ms);
-            if over(score) { format!("{span} · at or above the threshold") } else { span }
+            match limit {
+                Some(limit) if *over => format!("{span} · reaches the threshold of {limit:.3}"),
+                Some(limit) => format!("{span} · below the threshold of {limit:.3}"),
+                None => span,
+            }
         }).collect::<Vec<_>>(),
         "hovertemplate": "<b>drift %{y:.3f}</b><br>%{customdata}<extra></extra>",
         "line": { "color": "var(--drift)", "width": 2 },
         "marker": {
             "opacity": 1,
-            "symbol": scores.iter().map(|s| if over(s) { "diamond" } else { "circle" }).collect::<Vec<_>>(),
-            "size": scores.iter().map(|s| if over(s) { size + 4.0 } else { size }).collect::<Vec<_>>(),
-            "color": scores.iter().map(|s| if over(s) { "var(--bad)" } else { "var(--drift)" }).collect::<Vec<_>>(),
+            "symbol": reached.iter().map(|over| if *over { "diamond" } else { "circle" }).collect::<Vec<_>>(),
+            "size": reached.iter().map(|over| if *over { size + 4.0 } else { size }).collect::<Vec<_>>(),
+            "color": reached.iter().map(|over| if *over { "var(--bad)" } else { "var(--drift)" }).collect::<Vec<_>>(),
         },
     });
-    let highest = scores.iter().flatten().copied().fold(limit.unwrap_or(0.0), f64::max);
-    let n_over = scores.iter().filter(|score| over(score)).count();
+    let limited = json!({
+        "type": "scatter", "mode": "lines", "name": "threshold", "hoverinfo": "skip",
+        "x": replay.periods.iter().map(middle).collect::<Vec<_>>(),
+        "y": limits.iter().map(|&limit| number(limit, 4)).collect::<Vec<_>>(),
+        "line": { "color": "var(--bad)", "width": 1.5, "dash": "dash", "shape": "hvh" },
+    });
+    let highest = scores.iter().chain(&limits).flatten().copied().fold(0.0, f64::max);
+    let n_over = reached.iter().filter(|over| **over).count();
     let against = limit.map_or(String::new(), |limit| {
-        format!(" {n_over} of {} periods reach the threshold of {limit:.2}.", scores.len())
+        let which = if moved { "their threshold, at last" } else { "the threshold of" };
+        format!(" {n_over} of {} periods reach {which} {limit:.2}.", scores.len())
     });
     Chart {
         id: "chart-drift-score",
@@ -77,14 +98,10 @@ fn score_chart(replay: &Replay) -> Chart {
         ),
         summary: format!("Line chart of the drift score, at most {highest:.2}.{against}"),
         height: 210,
-        traces: vec![line],
+        traces: vec![limited, line],
         layout: json!({
             "hovermode": "closest", "hoverdistance": 40, "showlegend": false, "margin": { "r": 66 },
             "yaxis": { "range": [0.0, (highest * 1.18).max(0.05)], "title": { "text": "score" }, "fixedrange": true, "nticks": 5 },
-            "shapes": limit.map(|limit| json!({
-                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": limit, "y1": limit,
-                "line": { "color": "var(--bad)", "width": 1.5, "dash": "dash" },
-            })).into_iter().collect::<Vec<_>>(),
             "annotations": limit.map(|limit| json!({
                 "xref": "paper", "x": 1, "xanchor": "left", "y": limit, "yanchor": "middle", "showarrow": false,
                 "text": format!("threshold<br>{limit:.2}"), "align": "left", "xshift": 4, "font": { "color": "var(--bad)", "size": 11 },

@@ -25,8 +25,6 @@ pub struct Replay {
     pub marks: Vec<Mark>,
     /// In any order; drawn by falling importance.
     pub drift_columns: Vec<DriftColumn>,
-    /// The drift score from which the policy speaks of drift; none draws no line.
-    pub drift_threshold: Option<f64>,
     /// `managed`, `never` and `always`; others are shown after them.
     pub arms: Vec<Arm>,
     /// One per period: what had been spent on training by its end.
@@ -60,6 +58,8 @@ pub struct Period {
     pub champion: String,
     /// The model's drift score, in [0, 1].
     pub drift: Option<f64>,
+    /// The drift score from which it is drift; none draws no line.
+    pub drift_threshold: Option<f64>,
     /// Rows whose label was not yet available at the end of the period.
     pub unlabelled: u64,
 }

@@ -13,12 +13,14 @@ mod threshold;
 
 use std::path::PathBuf;
 
+use afresh_core::time::Duration;
 use clap::ArgAction;
 
 pub(super) use live::{Seen, see};
 
 use super::Context;
 use crate::fault::Fault;
+use crate::moment;
 
 /// Compares two tables, or the newest whole period of a model with the rows that trained what
 /// serves: a score for each column in [0, 1], and their mean weighted by importance. The columns
@@ -29,6 +31,7 @@ Examples:
   afresh drift may.parquet june.parquet              two files; no configuration is needed
   afresh drift 'logs/2026-05-*.csv' logs/june/ --html drift.html
   afresh drift may.csv june.csv --slices region,plan --fail-on-drift
+  afresh drift year.parquet week.parquet --time at   the year's weeks tell how much is unusual
   afresh drift may.parquet june.parquet --model shop/churn      and what it did to the predictions
   afresh drift shop/churn                            a model's newest period
   afresh drift --json | jq '.columns[] | select(.drifted) | .name'")]
@@ -51,9 +54,22 @@ pub(super) struct Options {
     /// Write a page with pictures of every column.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Score from which rows have drifted, between 0 and 1; 0.3 where no history tells better.
+    /// Score from which rows have drifted, between 0 and 1. Where left out, the earlier table's own
+    /// periods tell it: see `--time`; 0.3 where they are too few.
     #[arg(long, value_name = "SCORE", value_parser = threshold::score)]
     threshold: Option<f64>,
+    /// Column of times by which the earlier table is cut into periods; the only one where left out.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "threshold")]
+    time: Option<String>,
+    /// Length of these periods, such as `1d`; the time that the later table takes where left out.
+    #[arg(long, value_name = "LENGTH", value_parser = moment::length, conflicts_with = "threshold")]
+    period: Option<Duration>,
+    /// How long rows that do not change may run, on average, until a score reaches the threshold.
+    #[arg(
+        long, value_name = "LENGTH", value_parser = moment::length, default_value = "90d",
+        conflicts_with = "threshold"
+    )]
+    expected_run_time: Duration,
     /// Weights of the columns: a JSON file of `{"column": weight}`, or `column=weight,…`; columns
     /// without one count for nothing.
     #[arg(long, value_name = "FILE | WEIGHTS", conflicts_with = "model")]
@@ -109,6 +125,8 @@ impl Options {
         let given = [
             ("--html", self.html.is_some()),
             ("--threshold", self.threshold.is_some()),
+            ("--time", self.time.is_some()),
+            ("--period", self.period.is_some()),
             ("--importance", self.importance.is_some()),
             ("--model", self.model.is_some()),
             ("--slices", !self.slices.is_empty()),

@@ -34,15 +34,15 @@ pub fn of(outcome: &Outcome, config: &Config, model: &ModelConfig, path: &Path) 
                 always: period.always,
                 champion: period.champion.map_or_else(String::new, |version| version.to_string()),
                 drift: period.sight.as_ref().and_then(|sight| sight.observation.drift),
+                drift_threshold: period
+                    .sight
+                    .as_ref()
+                    .and_then(|sight| Some(sight.drift.as_ref()?.threshold)),
                 unlabelled: period.unlabelled,
             })
             .collect(),
         marks: outcome.runs.iter().flat_map(|run| marks(run, outcome)).collect(),
         drift_columns: drift_columns(outcome),
-        drift_threshold: outcome
-            .periods
-            .iter()
-            .find_map(|period| Some(period.sight.as_ref()?.drift.as_ref()?.threshold)),
         arms: [("managed", Some(&outcome.managed)), ("never", Some(&outcome.never))]
             .into_iter()
             .chain([("always", outcome.always.as_ref())])

@@ -252,3 +252,60 @@ fn identifiers_are_left_out_and_refused_where_named() {
     let found = project.json(&["drift", "a.csv", "b.csv"]);
     assert!(found["notes"].to_string().contains("column `id` is left out"), "{found}");
 }
+
+/// Some months of days from `first` on, a few rows each, `x` shifted.
+fn days(count: u64, rows: usize, shift: f64, first: &str) -> String {
+    let first = chrono::NaiveDate::parse_from_str(first, "%Y-%m-%d").unwrap();
+    let mut text = "when,known,x,y\n".to_owned();
+    for day in 0..count {
+        let date = first + chrono::Days::new(day);
+        for row in 0..rows {
+            let mixed = (day as usize * rows + row) * 7_919 % 10_007;
+            let x = f64::from(u32::try_from(mixed).unwrap()) / 1_000.0 + shift;
+            writeln!(text, "{date},{date},{x},{}", mixed % 13).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn quiet_history_calibrates_the_threshold_and_a_small_shift_is_then_told() {
+    let project = Project::new();
+    project.write("year.csv", &days(120, 60, 0.0, "2026-01-01"));
+    project.write("day.csv", &days(1, 60, 2.0, "2026-06-01"));
+    project.write("quiet.csv", &days(1, 60, 0.0, "2026-06-01"));
+    let day = ["--time", "when", "--period", "1d", "--expected-run-time", "30d"];
+    let drift = |file, options: &[&str]| {
+        project.json(&[&["drift", "year.csv", file, "--no-domain-classifier"], options].concat())
+    };
+    let found = drift("day.csv", &day);
+    let source = &found["threshold_source"];
+    assert_eq!(
+        (&source["kind"], &source["periods"]),
+        (&"calibrated".into(), &115.into()),
+        "{source}"
+    );
+    assert_eq!(source["expected_run_days"], 30.0);
+    let value = found["threshold"].as_f64().unwrap();
+    // The shift of a fifth of the range would have stayed below the fixed threshold.
+    assert!(value < found["score"].as_f64().unwrap() && value < 0.2, "{found}");
+    assert_eq!(found["drifted"], true);
+    assert!(found["score"].as_f64().unwrap() < 0.3, "{found}");
+    assert_eq!(drift("quiet.csv", &day)["drifted"], false);
+
+    // Two columns of times, or a history that is too short: the fixed one, and why.
+    let why = |options: &[&str]| {
+        drift("day.csv", options)["threshold_source"]["explanation"].as_str().unwrap().to_owned()
+    };
+    assert!(why(&[]).contains("`--time` says which one counts"), "{}", why(&[]));
+    let few = why(&["--time", "when", "--period", "30d"]);
+    assert!(few.contains("holds 4 periods of 30d, and 16 are needed"), "{few}");
+
+    let wrong = ["drift", "year.csv", "day.csv", "--time", "x"];
+    project.bad(&wrong, 1, "no times in a column `x`");
+    project.bad(&wrong, 1, "its columns of times are when, known");
+    let short = [&["drift", "year.csv", "day.csv"][..], &day[..4], &["--expected-run-time", "1d"]];
+    project.bad(&short.concat(), 1, "shorter than two periods");
+    let both = ["drift", "year.csv", "day.csv", "--threshold", "0.2", "--time", "when"];
+    project.bad(&both, 2, "cannot be used with");
+}

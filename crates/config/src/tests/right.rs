@@ -293,11 +293,23 @@ production = "live"
 "#;
 
 #[test]
+fn drift_is_calibrated_unless_its_threshold_is_written() {
+    let model = "[model.a.data]\nsource = \"a.csv\"\ntime = \"t\"\nlabel = \"y\"\n";
+    let read = |text: &str| {
+        let config = parse(&format!("{model}{text}")).unwrap();
+        (config.drift_threshold, config.drift_run_time)
+    };
+    assert_eq!(read(""), (None, Duration::days(90)));
+    assert_eq!(read("[drift]\nexpected_run_time = \"30d\""), (None, Duration::days(30)));
+    assert_eq!(read("[drift]\nthreshold = 0.4"), (Some(0.4), Duration::days(90)));
+}
+
+#[test]
 fn every_rule_of_the_policy_can_be_written() {
     let config = parse(EVERYTHING).unwrap();
     assert_eq!(config.state, PathBuf::from("/var/lib/afresh"));
     assert_eq!(config.production, PathBuf::from("live"));
-    assert_eq!((config.drift_threshold, config.decay_threshold), (0.2, 0.1));
+    assert_eq!((config.drift_threshold, config.decay_threshold), (Some(0.2), 0.1));
     assert_eq!(config.fleet.ageing, Duration::hours(1));
     assert_eq!(config.fleet.total, Some(Budget { cpu_seconds: 3_600.0, per: Duration::days(1) }));
     let model = &config.models[0];

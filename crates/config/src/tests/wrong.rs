@@ -466,6 +466,22 @@ fn tasks_and_presets_fit() {
 }
 
 #[test]
+fn a_threshold_is_chosen_or_calibrated_and_a_run_time_holds_two_periods() {
+    check(
+        "[drift]\nthreshold = 0.2\nexpected_run_time = \"30d\"\n[model.m.data]\nsource = \"a.csv\"",
+        &expect![[r#"
+            3:21 `drift.expected_run_time` calibrates a threshold, and `drift.threshold` is 0.2 | leave one of them out
+        "#]],
+    );
+    check(
+        "[drift]\nexpected_run_time = \"10d\"\n[model.m.data]\nsource = \"a.csv\"",
+        &expect![[r#"
+            2:21 `drift.expected_run_time` of 10d is shorter than two periods of 7d | write a longer one
+        "#]],
+    );
+}
+
+#[test]
 fn columns_are_counted_in_characters() {
     check(
         "# Überprüfung\n[model.m.data]\nsource = \"ä.csv\"\n[replay]\n\"pérïod\" = \"7d\"",

@@ -10,9 +10,11 @@ use chrono_tz::Tz;
 use object_store::{GetResultPayload, ObjectStoreExt as _};
 
 use super::{BATCH_ROWS, Batch, Buffer, Dictionary, Field, Holds, Values};
+use crate::columnar::NO_TIME;
 use crate::csv_file::{Look, delimiter_of};
 use crate::error::{Error, Place};
 use crate::labels;
+use crate::moment;
 use crate::place::Place as Files;
 use crate::rows::MISSING;
 use crate::schema::Kind;
@@ -124,7 +126,7 @@ impl CsvTable {
             if held < BATCH_ROWS {
                 return Ok(ControlFlow::Continue(()));
             }
-            let flow = take(&Batch { first_row: first_row + done, rows: held, columns: buffers });
+            let flow = take(&Batch::new(first_row + done, held, buffers));
             done += held as u64;
             held = 0;
             buffers.iter_mut().for_each(|buffer| buffer.clear(dictionary));
@@ -133,7 +135,7 @@ impl CsvTable {
         if end.is_break() || held == 0 {
             return Ok(end);
         }
-        Ok(take(&Batch { first_row: first_row + done, rows: held, columns: buffers }))
+        Ok(take(&Batch::new(first_row + done, held, buffers)))
     }
 
     /// Calls `take` with every record after the header until it breaks.
@@ -201,6 +203,7 @@ impl CsvTable {
 enum Wrong {
     Infinite,
     Retyped,
+    NotATime,
 }
 
 impl Wrong {
@@ -209,14 +212,26 @@ impl Wrong {
         match self {
             Wrong::Infinite => Error::Infinite { column, place },
             Wrong::Retyped => Error::Retyped { column, was, is: format!("`{text}`"), place },
+            Wrong::NotATime => {
+                Error::Value { column, value: text.to_owned(), wanted: "a time", place }
+            }
         }
     }
+}
+
+fn time_of(text: &str) -> Option<i64> {
+    moment::parse(text, Tz::UTC).map(|time| time.0)
 }
 
 impl Buffer {
     fn push(&mut self, text: &str) -> Result<(), Wrong> {
         let missing = labels::is_missing(text);
         let (numbers, number) = match &mut self.values {
+            Values::Times(times) => {
+                let time = if missing { Some(NO_TIME) } else { time_of(text) };
+                times.push(time.ok_or(Wrong::NotATime)?);
+                return Ok(());
+            }
             Values::Categorical { codes, names, names_max, full } => {
                 codes.push(match names.known(text) {
                     _ if missing => MISSING,

@@ -91,6 +91,44 @@ async fn csv_tells_its_kinds_by_all_its_values() {
     assert_eq!(values(&table, "none", Kind::Numeric).await.unwrap(), ["", "", ""]);
 }
 
+/// The times of every row beside one column of numbers.
+async fn timed(table: &Table) -> Result<Vec<(Option<i64>, f64)>, Error> {
+    let mut found = Vec::new();
+    let wanted = [Wanted { name: "n".to_owned(), kind: Kind::Numeric }];
+    let take = &mut |batch: &Batch<'_>| {
+        let Cells::Numeric(numbers) = batch.column(0) else { panic!("{batch:?}") };
+        found.extend(numbers.iter().enumerate().map(|(row, number)| {
+            (batch.time(row).map(|time| time.0), if number.is_nan() { -1.0 } else { *number })
+        }));
+        ControlFlow::Continue(())
+    };
+    table.scan_timed("when", &wanted, Dictionary::PerBatch, take).await?;
+    Ok(found)
+}
+
+#[tokio::test]
+async fn times_come_beside_the_values_from_csv_and_parquet() {
+    let day = 86_400_000_i64;
+    let home = home(&[
+        ("a.csv", "when,n\n1970-01-02,1\n,2\n1970-01-04,\n"),
+        ("b.csv", "when,n\n1970-01-02,1\nsoon,2\n"),
+    ]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("when", Arc::new(TimestampMillisecondArray::from(vec![Some(day), None, Some(3 * day)]))),
+        ("n", Arc::new(Int64Array::from_iter([Some(1), Some(2), None]))),
+    ];
+    parquet(&home, "a.parquet", columns, 2);
+    let expected = [(Some(day), 1.0), (None, 2.0), (Some(3 * day), -1.0)];
+    for file in ["a.csv", "a.parquet"] {
+        let table = open(&home, file).await.unwrap();
+        assert_eq!(timed(&table).await.unwrap(), expected, "{file}");
+    }
+    let table = open(&home, "b.csv").await.unwrap();
+    let refused = timed(&table).await.unwrap_err().to_string();
+    assert!(refused.contains("column `when` holds `soon`"), "{refused}");
+    assert!(refused.contains("which is not a time"), "{refused}");
+}
+
 #[tokio::test]
 async fn parquet_is_read_across_row_groups_and_files() {
     let home = home(&[]);

@@ -17,9 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use history::{
-    Before, Periods, QuietScores, REFERENCE_PERIODS_MIN, from_rows, from_sketches,
-};
+pub use history::{Before, Periods, QuietScores, REFERENCE_PERIODS_MIN, from_rows, from_sketches};
 
 use crate::compare::optimal_block_length;
 use crate::rng::Rng;

@@ -33,7 +33,6 @@ pub(crate) fn sample(n: usize) -> Replay {
         period: "7d".to_owned(),
         window: "all".to_owned(),
         generated_from: "examples/flights/afresh.toml".to_owned(),
-        drift_threshold: Some(0.3),
         policy: pairs(&[
             ("Policy", "drift + decay"),
             ("Drift threshold", "0.30"),
@@ -71,6 +70,7 @@ pub(crate) fn sample(n: usize) -> Replay {
             always: defined.then_some(level + 0.006 + noise.around(0.004)),
             champion: format!("v{version}"),
             drift: Some(drift),
+            drift_threshold: Some(0.3),
             unlabelled: if index + 1 == n { 311 } else { 0 },
         });
         cost.always += 0.6 + 0.001 * index as f64;

@@ -160,7 +160,7 @@ pub(crate) async fn replay(plan: &Plan, folder: &Path, state: &str) -> Result<Re
             rows_min: 200,
             ..Advice::recommended()
         },
-        drift_threshold: 0.3,
+        drift: afresh_engine::settings::Drift::Threshold(0.3),
         decay: Decay::recommended(vec![Metric::Auc, Metric::LogLoss], Duration::days(7)),
         base: folder.to_owned(),
         state: folder.join(state),

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 use super::compare::{self, Compared, Plan, Route};
 use super::model::Champion;
-use super::threshold::{Source, Threshold};
+use super::threshold::{self, Chosen};
 use super::{Options, html, importance, memory, show};
 use crate::command::Context;
 use crate::fault::Fault;
@@ -26,7 +26,7 @@ const SAMPLE_ROWS: u64 = 10_000;
 const CLASSIFIER_ROWS: usize = 4_000;
 
 /// The same tables give the same answer.
-const SEED: u64 = 20_170_424;
+pub(super) const SEED: u64 = 20_170_424;
 
 /// Everything that is told about two tables.
 pub(super) struct Finding {
@@ -38,7 +38,7 @@ pub(super) struct Finding {
     pub(super) importance: Vec<f64>,
     /// Whether they say anything.
     pub(super) weighted: bool,
-    pub(super) threshold: Threshold,
+    pub(super) threshold: Chosen,
     pub(super) route: Route,
     pub(super) route_told: String,
     pub(super) classifier: Option<ToldApart>,
@@ -116,8 +116,19 @@ async fn find(
     notes.extend(
         [&before, &after].iter().flat_map(|table| table.warnings()).map(ToString::to_string),
     );
-    let threshold = threshold(options, champion.as_ref());
     let tables = [&before, &after];
+    let threshold = {
+        let compared = &compared.columns;
+        let columns = shared.columns.iter();
+        let columns =
+            columns.filter(|wanted| compared.iter().any(|found| found.name == wanted.name));
+        let columns = columns.cloned().collect::<Vec<_>>();
+        let names = columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let weights = weights(options, champion.as_ref(), &names)?;
+        let chosen =
+            threshold::choose(options, champion.as_ref(), tables, &columns, weights.as_deref());
+        chosen.await?
+    };
     judge(compared, tables, options, champion.as_ref(), threshold, (route, memory), notes)
 }
 
@@ -127,25 +138,21 @@ fn judge(
     [before, after]: [&Table; 2],
     options: &Options,
     champion: Option<&Champion>,
-    threshold: Threshold,
+    threshold: Chosen,
     (route, memory): (Route, u64),
     mut notes: Vec<String>,
 ) -> Result<Finding, Fault> {
     let Compared { columns, pictures, samples, notes: more } = compared;
     notes.extend(more);
     let names = columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-    let weights = match (&options.importance, champion) {
-        (Some(given), _) => Some(importance::read(given, &names)?),
-        (None, Some(champion)) => Some(champion.importance(&names)),
-        (None, None) => None,
-    };
+    let weights = weights(options, champion, &names)?;
     let weighted = weights.is_some();
     let weights = weights.unwrap_or_else(|| vec![1.0; columns.len()]);
     let total = weights.iter().sum::<f64>();
     let importance = weights.iter().map(|weight| weight / total).collect::<Vec<_>>();
     let rows = RowCounts { reference: before.rows(), current: after.rows() };
     let route_told = route.told(&columns, memory);
-    let drift = drift::summarise(columns, Some(&weights), threshold.score, rows);
+    let drift = drift::summarise(columns, Some(&weights), threshold.value(), rows);
     let drift = drift.context("failed to weigh the columns")?;
 
     let [reference, current] = &samples;
@@ -206,17 +213,17 @@ fn judge(
     })
 }
 
-fn threshold(options: &Options, champion: Option<&Champion>) -> Threshold {
-    let configured = champion.and_then(|champion| Some((champion.threshold?, &champion.model)));
-    match (options.threshold, configured) {
-        (Some(score), _) => Threshold { score, source: Source::Given },
-        (None, Some((score, model))) => {
-            Threshold { score, source: Source::Configured(model.clone()) }
-        }
-        (None, None) => {
-            Threshold::fixed("two tables tell nothing of how much scores move by themselves")
-        }
-    }
+/// How much each column counts; `None` where nobody says.
+fn weights(
+    options: &Options,
+    champion: Option<&Champion>,
+    names: &[String],
+) -> Result<Option<Vec<f64>>, Fault> {
+    Ok(match (&options.importance, champion) {
+        (Some(given), _) => Some(importance::read(given, names)?),
+        (None, Some(champion)) => Some(champion.importance(names)),
+        (None, None) => None,
+    })
 }
 
 fn notes(left_out: &[LeftOut]) -> Vec<String> {
