@@ -313,7 +313,7 @@ fn samples_are_drawn_without_replacement_and_evenly() {
             values: Values::Numeric { kind: Kind::Numeric, numbers: values },
         };
         let columns = [buffer];
-        let batch = Batch { first_row: 0, rows: 10, columns: &columns };
+        let batch = Batch { first_row: 0, rows: 10, columns: &columns, times: None };
         sample.take(&mut drawn, &batch, batch.column(0));
         let crate::rows::Values::Numeric(values) = drawn.into_values() else { panic!("kind") };
         assert_eq!(values.len(), 4);

@@ -137,10 +137,12 @@ fn settings_of(period: Duration, expected: Duration) -> calibrate::Settings {
     calibrate::Settings { period, expected_run_time: expected_run_time.max(period * 2), seed: SEED }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "given by `map_err`")]
 fn told(error: calibrate::Error) -> Error {
     Error::Missing(format!("drift: {error}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "given by `map_err`")]
 fn wrong(error: drift::Error) -> Error {
     Error::Missing(format!("drift: {error}"))
 }

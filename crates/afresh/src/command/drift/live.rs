@@ -87,6 +87,10 @@ pub(super) async fn run(model: Option<&str>, context: &Context) -> Result<bool, 
         value["columns"] = rows.collect();
         value["predictions"] = json!(shift);
         value["slices"] = json!(slices);
+        value["threshold_source"] = json!(sight.threshold);
+        if let Some(threshold) = &sight.threshold {
+            value["threshold_source"]["explanation"] = json!(threshold.explanation());
+        }
         value["model"] = json!(name);
         value["version"] = json!(version.to_string());
         value["period"] = json!({"from": period.from.to_string(), "to": period.to.to_string()});
@@ -99,6 +103,9 @@ pub(super) async fn run(model: Option<&str>, context: &Context) -> Result<bool, 
              threshold {:.3}",
         drift.score, drift.rows.current, drift.rows.reference, drift.threshold
     ));
+    if let Some(threshold) = &sight.threshold {
+        output::line(threshold.explanation());
+    }
     output::line("");
     let header = ["column", "importance", "score", "KS or V", "PSI", "JS", "missing", "unseen"];
     let mut table = output::table(&header);
