@@ -4,6 +4,7 @@ use afresh_core::id::VersionId;
 use afresh_engine::monitor::Monitor;
 use afresh_engine::monitor::estimate::estimate;
 use afresh_engine::settings::TrainingWindow;
+use afresh_ml::drift::calibrate::Threshold;
 use afresh_ml::estimate::Measure;
 use afresh_train::dataset::FromDataset;
 use afresh_train::recipe::{Engine, Recipe};
@@ -106,6 +107,32 @@ async fn alike_windows_do_not_drift_and_shifted_ones_do() {
     assert!(same < 1e-3, "the training rows themselves drift by {same}");
     assert!(calm < 0.15, "calm weeks drift by {calm}");
     assert!(0.9 < shifted, "shifted weeks drift by {shifted}");
+}
+
+#[tokio::test]
+async fn a_champions_own_days_say_from_which_score_on_a_day_has_drifted() {
+    let mut bench = Bench::new(History { shift: 40, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let champion = bench.champion();
+    let look = async |from, to| {
+        let monitor = Monitor::default();
+        let sight = monitor.look(&bench.workshop, &bench.store, champion, days(from, to)).await;
+        let sight = sight.unwrap();
+        (sight.drift.expect("there are rows"), sight.threshold.expect("there is one"))
+    };
+    let (calm, threshold) = look(30, 31).await;
+    // 26 days of labels at least, the first four of which are only compared with.
+    let Threshold::Calibrated { value, periods, expected_run_days, .. } = threshold else {
+        panic!("{threshold:?}")
+    };
+    assert!((20..=24).contains(&periods), "{periods}");
+    assert!((expected_run_days - 90.0).abs() < 1e-9);
+    assert!((0.05..0.25).contains(&value), "{value}");
+    assert!(!calm.drifted && (calm.threshold - value).abs() < 1e-12, "{calm:?}");
+    assert!(look(42, 43).await.0.drifted);
+    // Three whole weeks tell nothing.
+    let (_, weekly) = look(28, 35).await;
+    assert!(matches!(weekly, Threshold::Fixed { .. }), "{weekly:?}");
 }
 
 #[tokio::test]
