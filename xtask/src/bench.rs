@@ -1,5 +1,6 @@
 //! Measurements; none of them is a test, because a timed test fails on a busy machine.
 
+mod advise;
 mod drift;
 
 use anyhow::{Result, bail};
@@ -18,6 +19,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             "bench_decide",
         ]),
         [what, options @ ..] if what == "drift" => drift::run(options),
-        other => bail!("`{}` cannot be measured: write `decide` or `drift`", other.join(" ")),
+        [what, options @ ..] if what == "advise" => advise::run(options),
+        other => {
+            bail!("`{}` cannot be measured: write `decide`, `drift` or `advise`", other.join(" "))
+        }
     }
 }

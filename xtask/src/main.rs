@@ -37,7 +37,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "decide | drift [--no-evidently] [--no-large]",
+        arguments: "decide | drift [--no-evidently] [--no-large] | advise [--no-peer] [--no-csv]",
         what: "measures, beside peers where there are any",
         run: bench::run,
     },

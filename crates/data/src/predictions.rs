@@ -23,6 +23,9 @@ use crate::source::Span;
 /// Classes that an answer may have.
 pub const CLASSES_MAX: usize = read::CLASSES_MAX;
 
+/// Values that a column may have whose values are told apart.
+pub const SLICE_VALUES_MAX: usize = 1_000;
+
 /// What the caller says about a log; the rest is guessed from names and values.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
@@ -38,6 +41,8 @@ pub struct Wishes {
     pub version: Option<String>,
     /// Column of row weights.
     pub weight: Option<String>,
+    /// Columns whose values are told apart.
+    pub slices: Vec<String>,
     /// What is predicted.
     pub task: Option<Task>,
     /// The label's positive value.
@@ -112,6 +117,14 @@ pub enum Error {
     Empty {
         /// As written.
         location: String,
+    },
+    /// No row has a time.
+    #[error("column `{column}` has no value in any of {rows} rows")]
+    NoTime {
+        /// The column.
+        column: String,
+        /// Rows seen.
+        rows: u64,
     },
     /// No row has a prediction.
     #[error("column `{column}` has no value in any of {rows} rows")]
@@ -199,6 +212,20 @@ pub enum Error {
         /// Versions at most.
         max: usize,
     },
+    /// A column that is sliced by with too many values.
+    #[error("column `{column}` has more than {max} values, too many to look at one by one")]
+    SliceValues {
+        /// The column.
+        column: String,
+        /// Values at most.
+        max: usize,
+    },
+    /// A column that is sliced by twice.
+    #[error("`--slice {column}` is written twice")]
+    SliceTwice {
+        /// The column.
+        column: String,
+    },
     /// A weight that is no weight.
     #[error("weight `{column}` is {value} in {place}: weights are finite and not negative")]
     Weight {
@@ -227,6 +254,7 @@ impl Error {
             }
             Error::Kind { .. } => "name another column, or write it in that form".to_owned(),
             Error::Empty { .. } => "name the file that the predictions were logged to".to_owned(),
+            Error::NoTime { .. } => "name another column with `--time`".to_owned(),
             Error::NoPrediction { .. } => "name another column with `--prediction`".to_owned(),
             Error::NoLabel { .. } => {
                 "join the labels to the log first; until they come, `afresh drift` tells how far the inputs \
@@ -254,6 +282,12 @@ impl Error {
             Error::Versions { .. } => {
                 "name the right one with `--version COLUMN`, or write `--version none`".to_owned()
             }
+            Error::SliceValues { .. } => {
+                "name a column of fewer values with `--slice`, such as a region, or write bands instead of \
+                 numbers"
+                    .to_owned()
+            }
+            Error::SliceTwice { .. } => "write every column once".to_owned(),
             Error::Weight { .. } => "repair it, or name another column with `--weight`".to_owned(),
         })
     }

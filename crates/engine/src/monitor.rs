@@ -5,6 +5,7 @@ pub mod attribution;
 mod decay;
 mod drift;
 pub mod estimate;
+pub mod ladder;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,13 +1,15 @@
 //! What a log of predictions and labels tells about its model: decay against seasons, calibration, and
-//! when retraining would have paid. One pass fills a [`Tally`](tally::Tally); [`findings`] reads it. It is
-//! long because the types of everything that is found stand together here.
+//! when retraining would have paid. One pass fills a [`Tally`](tally::Tally); [`findings`] reads it.
 
 pub mod calibrate;
 pub mod payoff;
 pub mod ranking;
+pub mod recalibration;
 pub mod recommend;
+pub mod slices;
 pub mod steps;
 pub mod tally;
+pub mod temperature;
 pub mod trend;
 
 mod regression;
@@ -15,10 +17,10 @@ mod regression;
 use serde::Serialize;
 
 use crate::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
-use calibrate::{Bin, Logistic, Parts};
 use payoff::{Course, Interval, Levels, Payoff, Prices};
-use ranking::{Group, Ranking};
+use recalibration::{Calibration, calibration, line, recalibrated, squared_error};
 use recommend::Action;
+use slices::Sliced;
 use tally::{Form, Sums, Tally};
 use trend::{Trend, Unit};
 
@@ -26,10 +28,6 @@ use trend::{Trend, Unit};
 pub const PERIODS_MIN: usize = 6;
 /// Labelled rows below which a period says nothing.
 const ROWS_MIN: u64 = 10;
-/// Labelled rows that a recalibration is fitted on, where four periods have them.
-const RECALIBRATION_ROWS: f64 = 2_000.0;
-/// Periods back that it may reach for them.
-const RECALIBRATION_PERIODS: usize = 4;
 /// Two-sided 95 % of a normal value.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -103,23 +101,6 @@ pub struct Period {
     pub recalibrated: Option<f64>,
 }
 
-/// Calibration of a part of the log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Calibration {
-    /// `all`, `first third` or `last third`.
-    pub part: &'static str,
-    /// The reliability curve; of the likeliest class where there are many. Empty for numbers.
-    pub bins: Vec<Bin>,
-    /// Expected calibration error.
-    pub expected_error: Option<f64>,
-    /// Log loss taken apart; for two classes.
-    pub parts: Option<Parts>,
-    /// The best logistic recalibration; for two classes.
-    pub logistic: Option<Logistic>,
-    /// Mean prediction and mean label.
-    pub means: Option<(f64, f64)>,
-}
-
 /// Mean loss at one place of a season.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Phase {
@@ -144,15 +125,17 @@ pub struct Age {
     pub excess: f64,
 }
 
-/// A place where the excess moved to another level for good.
+/// A stretch over which the excess of one version lay at one level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// First period of the new level.
-    pub period: usize,
-    /// Level before.
-    pub before: f64,
-    /// Level after.
-    pub after: f64,
+pub struct Level {
+    /// First period.
+    pub from: usize,
+    /// The period after the last.
+    pub to: usize,
+    /// What served most.
+    pub version: u16,
+    /// Mean excess.
+    pub excess: f64,
 }
 
 /// What the log tells.
@@ -178,8 +161,8 @@ pub struct Findings {
     pub calibration: Vec<Calibration>,
     /// Excess by age.
     pub ages: Vec<Age>,
-    /// Where the excess changed its level within a version.
-    pub changes: Vec<Change>,
+    /// Where the excess lay, from stretch to stretch without gaps; the last one is the one that lasts.
+    pub levels: Vec<Level>,
     /// Hour since 1970 at which a sequential watch that began after the first periods would have raised
     /// its alarm, one false alarm in a hundred such logs.
     pub alarm_hour: Option<i64>,
@@ -189,6 +172,8 @@ pub struct Findings {
     pub label_delay_hours: u64,
     /// What retraining would have bought.
     pub payoff: Payoff,
+    /// What got worse most, of the columns that were sliced by.
+    pub sliced: Sliced,
     /// What to do.
     pub action: Action,
 }
@@ -197,6 +182,9 @@ pub struct Findings {
 pub fn findings(tally: &Tally, settings: Settings) -> Result<Findings, Problem> {
     let form = tally.form();
     let count = tally.grid().periods;
+    if count == 0 {
+        return Err(Problem::TooFewPeriods { usable: 0, whole: 0 });
+    }
     let sums = by_period(tally);
     if sums.iter().all(|(sums, _)| sums.rows == 0) {
         return Err(Problem::NoLabels);
@@ -243,8 +231,9 @@ pub fn findings(tally: &Tally, settings: Settings) -> Result<Findings, Problem> 
     let trend = trend::trend(length, &units, scale);
     let periods = (0..count).map(|at| period(tally, &sums[at].0, &course, &levels, scale, at));
     let periods = periods.collect::<Vec<_>>();
-    let changes = changes(&course, &levels);
-    let action = recommend::action(&payoff, trend.as_ref(), &changes);
+    let stretches = stretches(&course, &levels);
+    let action = recommend::action(&payoff, trend.as_ref(), &stretches);
+    let sliced = tally.slices().found(form, &course.usable, &course.difficulty, scale);
     let areas = tally.stocks().iter().filter_map(|stock| stock.ranking.area());
     Ok(Findings {
         metric: match form {
@@ -270,7 +259,8 @@ pub fn findings(tally: &Tally, settings: Settings) -> Result<Findings, Problem> 
         }),
         calibration: calibration(tally, &sums, &course),
         ages: ages(&course, &levels),
-        changes,
+        levels: stretches,
+        sliced,
         fresh_periods: levels.fresh_periods,
         label_delay_hours: tally.delay_hours(0.9),
         periods,
@@ -358,65 +348,6 @@ fn prices(course: &Course, settings: Settings) -> Prices {
     Prices { per_loss: settings.per_loss, per_run }
 }
 
-/// Loss of each period recalibrated on the newest earlier periods whose labels were known by then.
-fn recalibrated(
-    tally: &Tally,
-    sums: &[(Sums, u16)],
-    usable: &[bool],
-    scale: f64,
-) -> Vec<Option<f64>> {
-    let hours = u64::from(tally.grid().period_hours);
-    let lag = usize::try_from(tally.delay_hours(0.9).div_ceil(hours)).unwrap_or(usize::MAX);
-    let one = |at: usize| {
-        let end = at.checked_sub(lag)?;
-        let mut from = end;
-        let mut rows = 0.0;
-        while from > 0 && end - from < RECALIBRATION_PERIODS && rows < RECALIBRATION_ROWS {
-            from -= 1;
-            rows += sums[from].0.weight;
-        }
-        // What another version said is no guide.
-        let own = (from..end).filter(|before| usable[*before] && sums[*before].1 == sums[at].1);
-        match tally.form() {
-            Form::Probability => {
-                let mut pooled = Ranking::default();
-                own.for_each(|before| pooled.merge(&tally.stocks()[before].ranking));
-                let logistic = Logistic::fit(&pooled.groups())?;
-                let groups = tally.stocks()[at].ranking.groups();
-                // The difference within the bins, so that their width cancels out.
-                let gain = calibrate::mean_loss(&groups, |p| p)
-                    - calibrate::mean_loss(&groups, |p| logistic.apply(p));
-                Some(sums[at].0.mean_loss() - gain)
-            }
-            Form::Value => {
-                let mut pooled = Sums::default();
-                own.for_each(|before| pooled.merge(&sums[before].0));
-                let (a, b) = line(&pooled)?;
-                Some(squared_error(&sums[at].0, a, b) / scale)
-            }
-            Form::Probabilities { .. } | Form::Answer { .. } => None,
-        }
-    };
-    (0..sums.len()).map(|at| if usable[at] { one(at) } else { None }).collect()
-}
-
-/// The least-squares line of labels on predictions.
-fn line(sums: &Sums) -> Option<(f64, f64)> {
-    let (n, p, y) = (sums.weight, sums.prediction, sums.label);
-    let spread = sums.prediction_squares - p * p / n;
-    let slope = (sums.product - p * y / n) / spread;
-    (n > 0.0 && spread > 0.0 && slope.is_finite()).then(|| ((y - slope * p) / n, slope))
-}
-
-/// Mean squared error of `a + b · prediction`.
-fn squared_error(sums: &Sums, a: f64, b: f64) -> f64 {
-    let total = sums.label_squares - 2.0 * a * sums.label - 2.0 * b * sums.product
-        + a * a * sums.weight
-        + 2.0 * a * b * sums.prediction
-        + b * b * sums.prediction_squares;
-    total / sums.weight
-}
-
 /// Of the mean loss.
 fn sampling_variance(sums: &Sums) -> f64 {
     let mean = sums.mean_loss();
@@ -493,15 +424,16 @@ fn period(
     }
 }
 
-fn changes(course: &Course, levels: &Levels) -> Vec<Change> {
-    let begins = payoff::reigns(&course.version);
-    let within = |start: &&usize| begins.iter().all(|(from, _)| from != *start);
-    let change = |start: &usize| Change {
-        period: *start,
-        before: levels.level[start - 1],
-        after: levels.level[*start],
+fn stretches(course: &Course, levels: &Levels) -> Vec<Level> {
+    let end = |place: usize| levels.starts.get(place + 1).copied().unwrap_or(course.rows.len());
+    let starts = levels.starts.iter().enumerate();
+    let stretch = |(place, from): (usize, &usize)| Level {
+        from: *from,
+        to: end(place),
+        version: course.version[*from],
+        excess: levels.level[*from],
     };
-    levels.starts.iter().filter(within).map(change).collect()
+    starts.map(stretch).collect()
 }
 
 fn ages(course: &Course, levels: &Levels) -> Vec<Age> {
@@ -590,40 +522,6 @@ fn phases(
             },
         })
         .collect()
-}
-
-fn calibration(tally: &Tally, sums: &[(Sums, u16)], course: &Course) -> Vec<Calibration> {
-    if matches!(tally.form(), Form::Answer { .. }) {
-        return Vec::new();
-    }
-    let usable = (0..sums.len()).filter(|at| course.usable[*at]).collect::<Vec<_>>();
-    let third = usable.len() / 3;
-    let parts = [
-        ("all", &usable[..]),
-        ("first third", &usable[..third]),
-        ("last third", &usable[usable.len() - third..]),
-    ];
-    let one = |(part, periods): (&'static str, &[usize])| {
-        let (mut ranking, mut total) = (Ranking::default(), Sums::default());
-        for at in periods {
-            ranking.merge(&tally.stocks()[*at].ranking);
-            total.merge(&sums[*at].0);
-        }
-        let groups = ranking.groups();
-        let bins = calibrate::reliability(&groups, calibrate::BINS);
-        let two = matches!(tally.form(), Form::Probability);
-        let for_two = |groups: &[Group]| calibrate::parts(groups).filter(|_| two);
-        let numbers = matches!(tally.form(), Form::Probability | Form::Value);
-        Calibration {
-            part,
-            expected_error: (!bins.is_empty()).then(|| calibrate::expected_error(&bins)),
-            parts: for_two(&groups),
-            logistic: Logistic::fit(&groups).filter(|_| two),
-            means: numbers.then(|| (total.prediction / total.weight, total.mean_label())),
-            bins,
-        }
-    };
-    parts.into_iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Draws what a log of predictions told: performance over time, seasons, calibration, wear, and what
 //! retraining would have bought.
 
+mod slices;
+
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
@@ -9,6 +11,8 @@ use crate::format;
 use crate::page::{Page, Section};
 use crate::performance::capitalised;
 use crate::table::{Column, Filters, Frame, Row, Table};
+
+pub use slices::{Level, Slice};
 
 /// A value with the ends of its 95 % interval.
 pub type Interval = (f64, f64, f64);
@@ -36,8 +40,10 @@ pub struct Advice {
     pub period: String,
     /// In order.
     pub periods: Vec<Period>,
-    /// When the excess moved to another level.
-    pub changes_ms: Vec<i64>,
+    /// Where the excess lay, stretch by stretch; the last one lasts.
+    pub levels: Vec<Level>,
+    /// Parts of the rows, the largest rise first.
+    pub slices: Vec<Slice>,
     /// Name, mean loss and difficulty by hour of the day.
     pub hours: Vec<(String, f64, f64)>,
     /// By day of the week.
@@ -102,6 +108,8 @@ pub struct Calibration {
     pub discrimination: Option<f64>,
     /// Loss of always answering the base rate.
     pub uncertainty: Option<f64>,
+    /// The best temperature, where there are many classes.
+    pub temperature: Option<f64>,
 }
 
 /// Retraining at fixed intervals.
@@ -141,6 +149,9 @@ pub fn render(advice: &Advice) -> String {
         Section::new("time", "Over time", over_time(advice)),
         Section::new("retraining", "When retraining pays", retraining(advice)),
     ];
+    if !advice.slices.is_empty() {
+        sections.push(Section::new("slices", "Slices", slices::slices(advice)));
+    }
     if advice.calibration.iter().any(|part| !part.bins.is_empty()) {
         sections.push(Section::new("calibration", "Calibration", calibration(advice)));
     }
@@ -213,7 +224,8 @@ fn marks(advice: &Advice) -> Vec<Value> {
     };
     let versions = advice.periods.windows(2).filter(|pair| pair[0].version != pair[1].version);
     let versions = versions.map(|pair| upright(pair[1].from_ms, "var(--managed)", "dot"));
-    let changes = advice.changes_ms.iter().map(|at| upright(*at, "var(--always)", "dash"));
+    let changes = advice.levels.windows(2).filter(|pair| pair[0].version == pair[1].version);
+    let changes = changes.map(|pair| upright(pair[1].from_ms, "var(--always)", "dash"));
     versions.chain(changes).collect()
 }
 
@@ -277,7 +289,7 @@ fn over_time(advice: &Advice) -> Markup {
         time,
     };
     let has_rates = advice.periods.iter().any(|at| at.label.is_some() && at.prediction.is_some());
-    html! { (performance) (loss) @if has_rates { (rates) } }
+    html! { (performance) (loss) (slices::levels(advice)) @if has_rates { (rates) } }
 }
 
 fn retraining(advice: &Advice) -> Markup {
@@ -405,6 +417,10 @@ fn calibration(advice: &Advice) -> Markup {
         narrow: json!({ "margin": { "l": 48, "r": 6 }, "height": 320 }),
         time: TimeAxis::None,
     };
+    let many = advice.calibration.iter().any(|part| part.temperature.is_some());
+    if many {
+        return html! { (chart) (temperatures(advice)) };
+    }
     let rows = advice.calibration.iter().map(|part| {
         Row::new(vec![
             html! { (part.part) },
@@ -430,6 +446,30 @@ fn calibration(advice: &Advice) -> Markup {
         filters: Filters::None,
     };
     html! { (chart) (table) }
+}
+
+fn temperatures(advice: &Advice) -> Table {
+    let rows = advice.calibration.iter().map(|part| {
+        Row::new(vec![
+            html! { (part.part) },
+            html! { (format::fixed(part.expected_error, 4)) },
+            html! { (format::fixed(part.temperature, 3)) },
+        ])
+    });
+    Table {
+        id: "table-calibration",
+        caption: "Above 1 the probabilities are too sure of themselves, below 1 not sure enough"
+            .to_owned(),
+        columns: vec![
+            Column::text("part"),
+            Column::number("calibration error of the likeliest class"),
+            Column::number("best temperature"),
+        ],
+        rows: rows.collect(),
+        empty: "",
+        frame: Frame::Whole,
+        filters: Filters::None,
+    }
 }
 
 fn seasons(advice: &Advice) -> Markup {
@@ -474,7 +514,11 @@ fn method(advice: &Advice) -> Markup {
             dt { "decay and seasons" }
             dd { "A regression of the loss on the age of the version, on how hard the rows were and on the calendar, with errors that allow for dependence (Newey & West 1987). A season is told from decay only where the log holds it twice." }
             dt { "calibration" }
-            dd { "Log loss taken apart by isotonic recalibration (Dimitriadis, Gneiting & Jordan 2021)." }
+            dd { "Log loss taken apart by isotonic recalibration (Dimitriadis, Gneiting & Jordan 2021). Before each period two classes are recalibrated by a logistic curve (Platt 1999), many by a temperature (Guo et al. 2017), numbers by a line." }
+            @if !advice.slices.is_empty() {
+                dt { "slices" }
+                dd { "Assumed: each part, when fresh, does as well for how hard its rows are as in its first third. Welch's test on the periods, which stand for themselves, with Holm's correction for all values of all columns: on a quiet log one part in twenty logs looks worse." }
+            }
             dt { "hindsight" }
             dd { "The cheapest times to retrain by an exact dynamic programme: nobody can have all of it." }
         }

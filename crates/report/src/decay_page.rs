@@ -31,6 +31,12 @@ pub struct DecayPage {
     pub alarm_at: f64,
     /// What was estimated without labels.
     pub estimate: Option<EstimatePage>,
+    /// Kinds of evidence, the surest first: headings, rows, and what the mark means.
+    pub ladder_headings: Vec<String>,
+    /// One cell for each heading.
+    pub ladder: Vec<Vec<String>>,
+    /// Below the table.
+    pub ladder_note: String,
     /// Headings of the table of figures.
     pub headings: Vec<String>,
     /// Its rows; one cell for each heading.
@@ -114,6 +120,9 @@ pub fn render(decay: &DecayPage) -> String {
         } @else { @for metric in &decay.metrics { (metric_chart(metric)) } }
     };
     sections.push(Section::new("metrics", "Metrics over time", pictures));
+    if !decay.ladder.is_empty() {
+        sections.push(Section::new("known", "What is known, the surest first", known(decay)));
+    }
     if !decay.evidence.is_empty() {
         sections.push(Section::new("evidence", "Evidence", html! { (evidence_chart(decay)) }));
     }
@@ -129,6 +138,20 @@ pub fn render(decay: &DecayPage) -> String {
     sections.push(Section::new("about", "How to read this", about()));
     Page { title: format!("{} · Afresh decay", decay.title), header: header(decay), sections }
         .render()
+}
+
+fn known(decay: &DecayPage) -> Markup {
+    let row = |cells: &Vec<String>| Row::new(cells.iter().map(|cell| html! { (cell) }).collect());
+    let table = Table {
+        id: "table-known",
+        caption: "Labels, an estimate without them, predictions, inputs".to_owned(),
+        columns: decay.ladder_headings.iter().map(Column::text).collect(),
+        rows: decay.ladder.iter().map(row).collect(),
+        empty: "",
+        frame: Frame::Whole,
+        filters: Filters::None,
+    };
+    html! { (table) p.details { (prose(&decay.ladder_note)) } }
 }
 
 fn header(decay: &DecayPage) -> Markup {

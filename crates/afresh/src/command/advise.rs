@@ -39,6 +39,7 @@ Examples:
   afresh advise predictions.parquet
   afresh advise 'logs/2026-*.csv' --prediction score --label churned --positive yes
   afresh advise predictions.csv --per-loss 12 --per-run 40 --html advice.html
+  afresh advise predictions.parquet --slice region --slice channel
   afresh advise predictions.csv --json | jq '.action'
 
 A log has a row a prediction: its time, the prediction (a probability, a class, a number, or one
@@ -70,6 +71,9 @@ pub struct Arguments {
     /// Column of row weights.
     #[arg(long, value_name = "COLUMN")]
     weight: Option<String>,
+    /// Column whose values are told apart: which of them got worse most. May be repeated.
+    #[arg(long, value_name = "COLUMN")]
+    slice: Vec<String>,
     /// What is predicted: `binary`, `multiclass` or `regression`.
     #[arg(long, value_parser = task)]
     task: Option<Task>,
@@ -80,10 +84,10 @@ pub struct Arguments {
     #[arg(long, value_name = "LENGTH", value_parser = moment::length)]
     period: Option<Duration>,
     /// Price of one unit of loss of one prediction.
-    #[arg(long, value_name = "PRICE", default_value_t = 1.0, value_parser = price)]
+    #[arg(long, value_name = "PRICE", default_value_t = 1.0, value_parser = price, allow_negative_numbers = true)]
     per_loss: f64,
     /// Price of a retraining; 0.2 % of what a constant guess loses in a usual period where left out.
-    #[arg(long, value_name = "PRICE", value_parser = price)]
+    #[arg(long, value_name = "PRICE", value_parser = price, allow_negative_numbers = true)]
     per_run: Option<f64>,
     /// Where to write the report.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
@@ -99,6 +103,7 @@ impl Arguments {
             label_time: self.label_time.clone(),
             version: self.version.clone(),
             weight: self.weight.clone(),
+            slices: self.slice.clone(),
             task: self.task,
             positive: self.positive.clone(),
             label_delay: self.label_delay.unwrap_or(Duration::ZERO),
@@ -209,7 +214,8 @@ async fn tally(
         Predicts::Answer => Form::Answer { classes: afresh_data::predictions::CLASSES_MAX },
         Predicts::Value => Form::Value,
     };
-    let mut tally = Tally::new(form, grid);
+    let columns = log.layout().slices.len();
+    let mut tally = Tally::sliced(form, grid, columns);
     let width = log.layout().predictions.len().max(1);
     let mut take = |piece: &Piece| {
         for (row, predictions) in piece.predictions.chunks_exact(width).enumerate() {
@@ -220,6 +226,7 @@ async fn tally(
                 delay_hours: (piece.delay[row].0 / HOUR).cast_signed(),
                 version: piece.version[row],
                 weight: piece.weight[row],
+                slices: &piece.slices[row * columns..(row + 1) * columns],
             });
         }
     };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use afresh_engine::monitor::DecayReport;
 use afresh_engine::monitor::estimate::{self, Report};
+use afresh_engine::monitor::ladder::{Rung, predictions, rungs, surest};
 use afresh_ml::decay::{Decay, Test};
 use afresh_ml::estimate::{BLIND, Estimate, Measure};
 use anyhow::Context as _;
@@ -16,6 +17,7 @@ use crate::fault::Fault;
 use crate::output;
 
 mod html;
+mod ladder;
 
 /// Compares what serves with itself on the rows that judged it: its loss row by row as labels
 /// became available, by a test that may be looked at at any time; its metrics over windows; and an
@@ -43,28 +45,39 @@ impl Arguments {
     pub async fn run(self, context: &Context) -> Result<(), Fault> {
         let seen = Box::pin(see(context, self.model.as_deref())).await?;
         let Seen { name, version, period, sight, workshop, store } = &seen;
-        let Some(decay) = &sight.decay else {
+        let estimated = estimate::estimate(workshop, &**store, *version, *period).await;
+        let estimated = estimated.with_context(|| format!("failed to estimate {name}"))?;
+        let baseline = workshop.baseline_of(&**store, *version).await;
+        let baseline = baseline.with_context(|| format!("failed to read what judged {version}"))?;
+        let moved = predictions(workshop, &**store, *version, *period).await;
+        let moved = moved.with_context(|| format!("failed to predict with {version}"))?;
+        let report = estimated.as_ref().ok();
+        let rungs = rungs(workshop.settings(), sight, baseline.as_ref(), report, moved);
+        let decay = sight.decay.as_ref();
+        if surest(&rungs).is_none() {
             let help = "a version is measured once labels become available after its training";
             let message =
                 format!("no label has become available since {version} of {name} was trained");
             return Err(Fault::helped(message, help));
-        };
-        let estimated = estimate::estimate(workshop, &**store, *version, *period).await;
-        let estimated = estimated.with_context(|| format!("failed to estimate {name}"))?;
+        }
         if let Some(path) = &self.html {
-            let page = html::page(&seen, decay, estimated.as_ref());
+            let page = html::page(&seen, decay, estimated.as_ref(), &rungs);
             std::fs::write(path, page)
                 .with_context(|| format!("failed to write {}", path.display()))?;
         }
         if context.json {
-            output::json(&as_json(&seen, decay, estimated.as_ref()));
+            output::json(&as_json(&seen, decay, estimated.as_ref(), &rungs));
             return Ok(());
         }
-        tell(&seen, decay);
+        match decay {
+            Some(decay) => tell(&seen, decay),
+            None => output::line(format_args!("{}.", unlabelled(&seen, &rungs))),
+        }
         match &estimated {
             Ok(report) => tell_estimate(report, workshop.settings().metric.name()),
             Err(why) => output::line(format_args!("Without labels: {why}.")),
         }
+        ladder::tell(&rungs);
         if let Some(path) = &self.html {
             output::line(format_args!("Page: {}", path.display()));
         }
@@ -72,9 +85,21 @@ impl Arguments {
     }
 }
 
-fn as_json(seen: &Seen, decay: &DecayReport, estimated: Result<&Report, &String>) -> Value {
+/// What there is to say where no label is there.
+fn unlabelled(seen: &Seen, rungs: &[Rung]) -> String {
+    let Seen { name, version, .. } = seen;
+    let verdict = ladder::verdict(rungs);
+    format!("No label has become available since {version} of {name} was trained; {verdict}")
+}
+
+fn as_json(
+    seen: &Seen,
+    decay: Option<&DecayReport>,
+    estimated: Result<&Report, &String>,
+    rungs: &[Rung],
+) -> Value {
     let period = |window: &afresh_core::time::Window| json!({"from": window.from.to_string(), "to": window.to.to_string()});
-    let tests = decay.tests.iter().map(|(metric, state)| {
+    let tests = decay.map_or(&[][..], |decay| &decay.tests).iter().map(|(metric, state)| {
         let mut row = json!(state);
         row["metric"] = json!(metric.name());
         row
@@ -95,10 +120,15 @@ fn as_json(seen: &Seen, decay: &DecayReport, estimated: Result<&Report, &String>
         }),
         Err(why) => json!({"unavailable": why}),
     };
-    json!({
+    let mut value = json!({
         "model": seen.name,
         "version": seen.version.to_string(),
         "period": period(&seen.period),
+        "estimate": estimate,
+        "ladder": ladder::json(rungs),
+    });
+    let Some(decay) = decay else { return value };
+    let labelled = json!({
         "decay": decay.windows,
         "silent": decay.silent,
         "priority": decay.priority,
@@ -114,8 +144,11 @@ fn as_json(seen: &Seen, decay: &DecayReport, estimated: Result<&Report, &String>
         },
         "sequential": decay.sequential,
         "tests": tests.collect::<Vec<_>>(),
-        "estimate": estimate,
-    })
+    });
+    if let (Value::Object(all), Value::Object(labelled)) = (&mut value, labelled) {
+        all.extend(labelled);
+    }
+    value
 }
 
 fn tell(seen: &Seen, decay: &DecayReport) {

@@ -1,12 +1,15 @@
 //! What a log of predictions told, as sentences, as JSON, and as what the report draws.
 
+mod slices;
+
 use std::path::Path;
 
 use afresh_core::time::{Duration, Timestamp};
 use afresh_data::predictions::{Account, Layout};
-use afresh_ml::advice::Findings;
+use afresh_ml::advice::calibrate::Logistic;
 use afresh_ml::advice::recommend::Action;
 use afresh_ml::advice::tally::Grid;
+use afresh_ml::advice::{Findings, Level};
 use afresh_report::advice as drawn;
 use serde_json::{Value, json};
 
@@ -14,6 +17,8 @@ use super::{line, table};
 
 /// Rows of the table of intervals that people are shown.
 const INTERVALS_SHOWN: usize = 8;
+/// Levels that a sentence names: the newest.
+const LEVELS_SHOWN: usize = 6;
 /// Milliseconds of an hour.
 const HOUR: i64 = 3_600_000;
 
@@ -67,6 +72,7 @@ impl Told<'_> {
         ]);
         line(rows);
         line("");
+        self.print_slices();
         line(self.prices());
         for sweep in &payoff.sweep {
             let best = sweep.best.map_or_else(
@@ -94,7 +100,7 @@ impl Told<'_> {
                     .to_owned()
             }
             Action::RetrainOnce => {
-                "Retrain once, and watch: the loss moved to another level and stayed there."
+                "Retrain once, and watch: one retraining pays, and nothing yet says that it must be repeated."
                     .to_owned()
             }
             Action::RetrainEvery { periods } => {
@@ -150,14 +156,8 @@ impl Told<'_> {
                 ));
             }
         }
-        for change in &found.changes {
-            sentences.push(format!(
-                "On {} its excess loss moved from {:+.4} to {:+.4} and stayed there.",
-                day(self.start(change.period)),
-                change.before,
-                change.after,
-            ));
-        }
+        sentences.extend(self.level_sentence());
+        sentences.extend(self.slice_sentence());
         if let Some(gain) = found.payoff.recalibration {
             sentences.push(format!(
                 "Recalibrating before every {} would have saved {:.1} ({:.1} to {:.1}).",
@@ -167,6 +167,7 @@ impl Told<'_> {
                 gain.high,
             ));
         }
+        sentences.extend(self.recalibration_sentence());
         let now = found.payoff.excess_now;
         sentences.push(match found.payoff.pays_back_after {
             Some(periods) => format!(
@@ -174,11 +175,52 @@ impl Told<'_> {
                 now.value, periods
             ),
             None => format!(
-                "It now loses {:+.4} a prediction beside a fresh one: a retraining now does not pay.",
+                "It does no worse now than a fresh one would ({:+.4} a prediction): a retraining now does not pay.",
                 now.value
             ),
         });
         sentences
+    }
+
+    /// Where the excess lay, one level after the other; nothing where no version changed its level.
+    fn level_sentence(&self) -> Option<String> {
+        let levels = &self.findings.levels;
+        levels.windows(2).find(|pair| pair[0].version == pair[1].version)?;
+        let several = levels.iter().any(|level| level.version != levels[0].version);
+        let hidden = levels.len().saturating_sub(LEVELS_SHOWN);
+        let one = |(at, level): (usize, &Level)| {
+            let from = day(self.start(level.from));
+            let until = if at + 1 == levels.len() {
+                format!("since {from}")
+            } else {
+                format!("from {from} to {}", day(self.start(level.to)))
+            };
+            let version = self.version(level.version);
+            let version = if several { format!(" ({version})") } else { String::new() };
+            format!("{:+.4} {until}{version}", level.excess)
+        };
+        let shown = levels.iter().enumerate().skip(hidden).map(one).collect::<Vec<_>>();
+        let more =
+            if hidden > 0 { format!(" ({hidden} older ones left out)") } else { String::new() };
+        Some(format!("Its excess loss lay at these levels{more}: {}.", shown.join(", ")))
+    }
+
+    /// How to recalibrate, where that is what to do.
+    fn recalibration_sentence(&self) -> Option<String> {
+        let last = self.findings.calibration.last()?;
+        if self.findings.action != Action::Recalibrate {
+            return None;
+        }
+        match (last.logistic, last.temperature) {
+            (Some(Logistic { intercept, slope }), _) => Some(format!(
+                "On the last third, logit p' = {intercept:.3} + {slope:.3} · logit p fits best."
+            )),
+            (None, Some(temperature)) => Some(format!(
+                "On the last third, a temperature of {temperature:.3} fits best: p' in proportion to \
+                 p^(1/{temperature:.3})."
+            )),
+            (None, None) => None,
+        }
     }
 
     fn prices(&self) -> String {
@@ -206,7 +248,7 @@ impl Told<'_> {
         note(account.without_prediction, "have no prediction and were left out");
         note(account.without_time, "have no time and were left out");
         note(account.without_weight, "have no weight and were left out");
-        note(account.later, "are of later than now and were left out");
+        note(account.later, "are from later than now and were left out");
         note(account.early, "have a label older than their prediction and were left out");
         note(account.out_of_order, "are older than the row before them, which does no harm");
         notes
@@ -243,10 +285,16 @@ impl Told<'_> {
                 value
             })
             .collect();
-        let changes = self.findings.changes.iter().map(|change| {
-            json!({"at": self.start(change.period).to_string(), "before": change.before, "after": change.after})
+        let levels = self.findings.levels.iter().enumerate().map(|(at, level)| {
+            let is_last = at + 1 == self.findings.levels.len();
+            let to = Some(self.start(level.to).to_string()).filter(|_| !is_last);
+            json!({
+                "from": self.start(level.from).to_string(), "to": to,
+                "version": self.version(level.version), "excess": level.excess,
+            })
         });
-        value["changes"] = changes.collect();
+        value["levels"] = levels.collect();
+        value["sliced"] = self.json_slices();
         value["alarm"] =
             json!(self.findings.alarm_hour.map(|hour| Timestamp(hour * HOUR).to_string()));
         value["period_hours"] = json!(self.grid.period_hours);
@@ -254,6 +302,7 @@ impl Told<'_> {
         value["columns"] = json!({
             "time": layout.time, "prediction": layout.predictions, "label": layout.label,
             "label_time": layout.label_time, "version": layout.version, "weight": layout.weight,
+            "slices": layout.slices,
         });
         value["rows"] = json!({
             "read": account.rows, "labelled": account.labelled, "unlabelled": account.unlabelled,
@@ -307,6 +356,7 @@ impl Told<'_> {
             miscalibration: part.parts.map(|parts| parts.miscalibration),
             discrimination: part.parts.map(|parts| parts.discrimination),
             uncertainty: part.parts.map(|parts| parts.uncertainty),
+            temperature: part.temperature,
         });
         let payoff = &found.payoff;
         drawn::Advice {
@@ -320,7 +370,17 @@ impl Told<'_> {
             loss: found.loss.to_owned(),
             period: self.length(1),
             periods: periods.collect(),
-            changes_ms: found.changes.iter().map(|change| self.start(change.period).0).collect(),
+            levels: found
+                .levels
+                .iter()
+                .map(|level| drawn::Level {
+                    from_ms: self.start(level.from).0,
+                    to_ms: self.start(level.to).0,
+                    version: self.version(level.version).to_owned(),
+                    excess: level.excess,
+                })
+                .collect(),
+            slices: self.drawn_slices(),
             hours: phases(&found.hours, &[]),
             weekdays: phases(&found.weekdays, &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]),
             calibration: calibration.collect(),

@@ -5,6 +5,7 @@
 
 mod project;
 
+mod advise;
 mod bad_input;
 mod drift;
 mod examples;

@@ -118,6 +118,8 @@ pub struct Layout {
     pub version: Option<String>,
     /// Row weights.
     pub weight: Option<String>,
+    /// What rows are told apart by.
+    pub slices: Vec<String>,
     /// What a prediction is.
     pub predicts: Predicts,
     /// Whole numbers of a time column are seconds rather than milliseconds.
@@ -144,6 +146,7 @@ impl Layout {
             .into_iter()
             .chain(self.predictions.iter().map(String::as_str))
             .chain(optional.into_iter().flatten().map(String::as_str))
+            .chain(self.slices.iter().map(String::as_str))
     }
 }
 
@@ -167,6 +170,11 @@ pub(super) async fn understand(
     let taken = taken.into_iter().flatten().cloned().collect::<Vec<_>>();
     let predictions = names.predictions(wishes, &taken)?;
     let label = names.role(wishes.label.as_deref(), LABELS, "the label", "--label")?;
+    let slices = wishes.slices.iter().map(|wish| names.named(wish, "--slice"));
+    let slices = slices.collect::<Result<Vec<_>, _>>()?;
+    if let Some((_, column)) = slices.iter().enumerate().find(|(at, s)| slices[..*at].contains(s)) {
+        return Err(Error::SliceTwice { column: column.clone() });
+    }
     let mut layout = Layout {
         time,
         predictions,
@@ -174,6 +182,7 @@ pub(super) async fn understand(
         label_time,
         version,
         weight,
+        slices,
         predicts: Predicts::Value,
         seconds: false,
         label_is_text: false,

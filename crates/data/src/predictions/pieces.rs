@@ -57,6 +57,8 @@ pub(super) struct Raw {
     pub label: Values,
     pub versions: Vec<u32>,
     pub weights: Vec<f64>,
+    /// One vector of codes per column.
+    pub slices: Vec<Vec<u32>>,
 }
 
 /// Numbers, or codes of texts.
@@ -71,6 +73,8 @@ pub(super) struct Texts {
     pub labels: Names,
     pub predictions: Names,
     pub versions: Names,
+    /// One per column; the empty text stands for a missing value.
+    pub slices: Vec<Names>,
 }
 
 impl Default for Values {
@@ -88,13 +92,17 @@ pub(super) async fn header(
     let Some(object) = objects.first() else {
         return Err(Error::Empty { location: location.to_owned() });
     };
-    let names = match object.format()? {
+    let names: Vec<String> = match object.format()? {
         Format::Parquet => {
             let file = place.parquet(object).await?;
             file.names().into_iter().map(str::to_owned).collect()
         }
         Format::Csv => Lines::open(place, object).await?.header,
     };
+    // A file without a single byte has one column without a name, or none.
+    if names.iter().all(String::is_empty) {
+        return Err(Error::Empty { location: location.to_owned() });
+    }
     Ok((object.path.clone(), names))
 }
 
@@ -250,6 +258,25 @@ fn fill<'b>(
         if let Values::Numbers(numbers) = slot {
             raw.weights = numbers;
         }
+        next += 1;
+    }
+    raw.slices.resize_with(layout.slices.len(), Vec::new);
+    texts.slices.resize_with(layout.slices.len(), Names::default);
+    for (at, (names, slot)) in texts.slices.iter_mut().zip(&mut raw.slices).enumerate() {
+        slot.clear();
+        codes(column(next + at), names, slot);
+        // Times and lists are neither texts nor numbers.
+        if slot.len() != rows {
+            return Err(Error::Kind {
+                column: layout.slices[at].clone(),
+                found: column(next + at).data_type().to_string().to_lowercase(),
+                wanted: "texts or numbers",
+            });
+        }
+        if slot.contains(&MISSING) {
+            let missing = names.code("");
+            slot.iter_mut().filter(|code| **code == MISSING).for_each(|code| *code = missing);
+        }
     }
     debug_assert_eq!(raw.times.len(), rows);
     Ok(())
@@ -356,6 +383,8 @@ pub(super) async fn csv(
     loop {
         let mut raw = Raw::default();
         raw.predictions.resize_with(layout.predictions.len(), Values::default);
+        raw.slices.resize_with(layout.slices.len(), Vec::new);
+        texts.slices.resize_with(layout.slices.len(), Names::default);
         while raw.times.len() < PIECE_ROWS && lines.next()? {
             line(&mut raw, layout, texts, &lines, &columns)?;
         }
@@ -403,6 +432,11 @@ fn line(
     }
     if let Some(name) = &layout.weight {
         raw.weights.push(lines.number(columns[next], name)?);
+        next += 1;
+    }
+    for (at, (names, slot)) in texts.slices.iter_mut().zip(&mut raw.slices).enumerate() {
+        let text = lines.field(columns[next + at]).trim();
+        slot.push(names.code(if is_missing(text) { "" } else { text }));
     }
     Ok(())
 }

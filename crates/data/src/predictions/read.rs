@@ -10,7 +10,7 @@ use crate::origin::{Kept, Origin};
 use crate::place::Format;
 use crate::predictions::layout::{Layout, VERSIONS_MAX, canonical};
 use crate::predictions::pieces::{self, Raw, Texts, Values};
-use crate::predictions::{Error, Log, Predicts, Survey};
+use crate::predictions::{Error, Log, Predicts, SLICE_VALUES_MAX, Survey};
 use crate::rows::MISSING;
 use crate::source::Span;
 
@@ -34,6 +34,8 @@ pub struct Piece {
     pub version: Vec<u16>,
     /// Above 0.
     pub weight: Vec<f64>,
+    /// Row after row, one for each column of [`Layout::slices`]: position in [`Account::slices`].
+    pub slices: Vec<u32>,
 }
 
 /// What was found on the way.
@@ -63,6 +65,8 @@ pub struct Account {
     pub first_out_of_order: Option<Box<Place>>,
     /// Names of the versions; one empty name where there is no such column.
     pub versions: Vec<String>,
+    /// Values of each column that is sliced by; an empty text is a missing value.
+    pub slices: Vec<Vec<String>>,
     /// Names of the classes; empty for numbers.
     pub classes: Vec<String>,
 }
@@ -114,6 +118,7 @@ pub(super) async fn survey(log: &Log, progress: &mut dyn FnMut(f64)) -> Result<S
     }
     match span {
         Some(span) => Ok(Survey { span, rows }),
+        None if rows > 0 => Err(Error::NoTime { column: log.layout.time.clone(), rows }),
         None => Err(Error::Empty { location: log.location.clone() }),
     }
 }
@@ -204,9 +209,15 @@ impl<'a> Check<'a> {
         piece.delay.clear();
         piece.version.clear();
         piece.weight.clear();
+        piece.slices.clear();
         if texts.versions.names.len() > VERSIONS_MAX {
             let column = self.layout.version.clone().unwrap_or_default();
             return Err(Error::Versions { column, max: VERSIONS_MAX });
+        }
+        let wide = texts.slices.iter().position(|names| names.names.len() > SLICE_VALUES_MAX);
+        if let Some(at) = wide {
+            let column = self.layout.slices[at].clone();
+            return Err(Error::SliceValues { column, max: SLICE_VALUES_MAX });
         }
         for (at, time) in raw.times.iter().enumerate() {
             self.account.rows += 1;
@@ -268,6 +279,7 @@ impl<'a> Check<'a> {
             let version = raw.versions.get(at).filter(|code| **code != MISSING).copied();
             piece.version.push(u16::try_from(version.unwrap_or(0)).unwrap_or(u16::MAX));
             piece.weight.push(weight);
+            piece.slices.extend(raw.slices.iter().map(|codes| codes[at]));
         }
         Ok(())
     }
@@ -448,6 +460,7 @@ impl<'a> Check<'a> {
             return Err(Error::NoLabel { column: self.layout.label.clone(), rows: account.rows });
         }
         account.versions = texts.versions.names;
+        account.slices = texts.slices.into_iter().map(|names| names.names).collect();
         if account.versions.is_empty() {
             account.versions.push(String::new());
         }

@@ -35,6 +35,7 @@ fn read_of(text: &str, wishes: &Wishes, now: &str) -> Result<Read, Error> {
             all.delay.extend(&piece.delay);
             all.version.extend(&piece.version);
             all.weight.extend(&piece.weight);
+            all.slices.extend(&piece.slices);
         };
         let account = log.read(now, &mut |_| (), &mut take).await?;
         Ok(Read { layout: log.layout().clone(), survey, account, piece: all })
@@ -110,6 +111,38 @@ fn numbers_texts_and_classes_tell_the_task() {
 }
 
 #[test]
+fn rows_are_told_apart_by_the_columns_that_are_named() {
+    let wishes = Wishes { slices: vec!["size".into(), "region".into()], ..Wishes::default() };
+    let text = "time,prediction,label,region,size\n\
+                2026-01-01,0.2,0,north,1\n2026-01-02,,1,west,3\n2026-01-02,0.4,1,,2\n2026-01-03,0.4,1,north,2\n";
+    let log = read_of(text, &wishes, "2030-01-01").unwrap_or_else(|e| panic!("{e}"));
+    let names = |codes: &[u32], column: usize| {
+        let name = |row: &[u32]| log.account.slices[column][row[column] as usize].clone();
+        codes.chunks_exact(2).map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&log.piece.slices, 0), ["1", "2", "2"]);
+    assert_eq!(names(&log.piece.slices, 1), ["north", "", "north"]);
+}
+
+#[test]
+fn a_column_of_too_many_values_cannot_be_sliced_by() {
+    let mut text = "time,prediction,label,id\n".to_owned();
+    (0..1_200).for_each(|at| writeln!(text, "2026-01-01,0.4,{},u{at}", at % 2).unwrap());
+    let by = |columns: &[&str]| Wishes {
+        slices: columns.iter().map(|column| (*column).to_owned()).collect(),
+        ..Wishes::default()
+    };
+    refused(&text, &by(&["id"]), "column `id` has more than 1000 values", "--slice");
+    refused(
+        &text,
+        &by(&["ids"]),
+        "no column `ids`, which --slice names: did you mean `id`?",
+        "--slice",
+    );
+    refused(&text, &by(&["id", "id"]), "`--slice id` is written twice", "once");
+}
+
+#[test]
 fn rows_that_lack_something_are_counted_and_left_out() {
     let log = read(
         "time,prediction,label,weight\n\
@@ -152,7 +185,13 @@ fn predictions_outside_0_and_1_name_their_row() {
 #[test]
 fn what_is_wrong_with_a_log_is_named_with_its_cure() {
     let plain = Wishes::default();
-    refused("", &plain, "no column of `log.csv`", "--time");
+    refused("", &plain, "`log.csv` has no rows", "logged");
+    refused(
+        "time,prediction,label\n,0.2,1\n",
+        &plain,
+        "`time` has no value in any of 1 rows",
+        "--time",
+    );
     refused("time,prediction,label\n", &plain, "`log.csv` has no rows", "logged");
     refused(
         "time,prediction,label\n2026-01-01,,1\n",

@@ -156,7 +156,7 @@ fn early(
 
 /// Largest difference of the two distributions.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
-fn distance(mut left: Vec<f64>, mut right: Vec<f64>) -> f64 {
+pub(super) fn distance(mut left: Vec<f64>, mut right: Vec<f64>) -> f64 {
     left.sort_by(f64::total_cmp);
     right.sort_by(f64::total_cmp);
     let below = |values: &[f64], at: f64| {

@@ -3,6 +3,7 @@
 use afresh_core::id::VersionId;
 use afresh_engine::monitor::Monitor;
 use afresh_engine::monitor::estimate::estimate;
+use afresh_engine::monitor::ladder::{Evidence, Finding, predictions, rungs, surest};
 use afresh_engine::settings::TrainingWindow;
 use afresh_ml::drift::calibrate::Threshold;
 use afresh_ml::estimate::Measure;
@@ -72,6 +73,51 @@ async fn metrics_are_watched_over_windows_and_estimated_without_labels() {
     let last = report.periods.last().unwrap();
     assert!((last.unlabelled == 120) && last.estimates[0].realised.unwrap() < 0.5, "{last:?}");
     assert_eq!(report.periods.len(), 4);
+}
+
+#[tokio::test]
+async fn the_surest_evidence_comes_first_and_the_next_where_it_is_missing() {
+    let mut bench = Bench::new(History { flip: 45, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let (champion, period) = (bench.champion(), days(49, 56));
+    let (workshop, store) = (&bench.workshop, &bench.store);
+    let mut sight = Monitor::default().look(workshop, store, champion, period).await.unwrap();
+    let baseline = workshop.baseline_of(store, champion).await.unwrap();
+    let estimated = estimate(workshop, store, champion, period).await.unwrap().unwrap();
+    let moved = predictions(workshop, store, champion, period).await.unwrap();
+    assert!(moved.is_some_and(|(distance, rows)| distance < 0.2 && rows == 420), "{moved:?}");
+    let climb = |sight: &_, estimated, moved| {
+        rungs(workshop.settings(), sight, baseline.as_ref(), estimated, moved)
+    };
+    // The concept flipped: only labels can see it.
+    let all = climb(&sight, Some(&estimated), moved);
+    let found = all.each_ref().map(|rung| rung.finding);
+    assert_eq!(found, [Finding::Worse, Finding::Sound, Finding::Sound, Finding::Sound], "{all:?}");
+    assert!(all[0].value > all[0].limit && all[1].value > all[1].limit, "{all:?}");
+    assert_eq!((all[1].measure.as_str(), all[1].rows), ("auc", 120));
+    let by = |rungs: &[_]| surest(rungs).map(|rung| rung.evidence);
+    assert_eq!(by(&all), Some(Evidence::Labels));
+    sight.decay = None;
+    assert_eq!(by(&climb(&sight, Some(&estimated), moved)), Some(Evidence::Estimate));
+    assert_eq!(by(&climb(&sight, None, moved)), Some(Evidence::Predictions));
+    assert_eq!(by(&climb(&sight, None, None)), Some(Evidence::Inputs));
+    sight.drift = None;
+    assert_eq!(by(&climb(&sight, None, None)), None);
+}
+
+#[tokio::test]
+async fn rows_that_move_are_seen_in_predictions_and_inputs() {
+    let mut bench = Bench::new(History { shift: 40, ..CALM }).await;
+    bench.first_version(day(28)).await;
+    let (champion, period) = (bench.champion(), days(42, 49));
+    let (workshop, store) = (&bench.workshop, &bench.store);
+    let mut sight = Monitor::default().look(workshop, store, champion, period).await.unwrap();
+    sight.decay = None;
+    let moved = predictions(workshop, store, champion, period).await.unwrap();
+    let found = rungs(workshop.settings(), &sight, None, None, moved);
+    let [labels, estimated, predictions, inputs] = found.each_ref().map(|rung| rung.finding);
+    assert_eq!([labels, estimated], [Finding::Silent; 2]);
+    assert_eq!([predictions, inputs], [Finding::Worse; 2], "{found:?}");
 }
 
 #[tokio::test]

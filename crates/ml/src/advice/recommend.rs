@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Change;
+use super::Level;
 use super::payoff::Payoff;
 use super::trend::Trend;
 
@@ -19,7 +19,7 @@ pub enum Action {
     LeaveAlone,
     /// The model still tells rows apart; its probabilities are off.
     Recalibrate,
-    /// Once, and watch: the loss moved to another level and stayed there.
+    /// Once, and watch: most of what the loss rose by came at one time.
     RetrainOnce,
     /// Again and again.
     RetrainEvery {
@@ -34,9 +34,9 @@ pub enum Action {
 }
 
 /// Retraining must have saved something with 95 % confidence; recalibration likewise, and it goes first
-/// where it brings nearly as much. `changes`: moves of the excess from one level to another.
+/// where it brings nearly as much. `levels`: where the excess lay, stretch by stretch.
 #[must_use]
-pub fn action(payoff: &Payoff, trend: Option<&Trend>, changes: &[Change]) -> Action {
+pub fn action(payoff: &Payoff, trend: Option<&Trend>, levels: &[Level]) -> Action {
     let sure = payoff.best.filter(|best| best.saving.low > 0.0);
     let recalibration = payoff.recalibration.filter(|gain| gain.low > payoff.prices.per_run);
     let Some(best) = sure else {
@@ -51,7 +51,8 @@ pub fn action(payoff: &Payoff, trend: Option<&Trend>, changes: &[Change]) -> Act
     if !decays && gone {
         return Action::Unclear { periods: best.periods };
     }
-    let rises = changes.iter().map(|change| (change.after - change.before).max(0.0));
+    let steps = levels.windows(2).filter(|pair| pair[0].version == pair[1].version);
+    let rises = steps.map(|pair| (pair[1].excess - pair[0].excess).max(0.0));
     let largest = rises.clone().fold(0.0, f64::max);
     let jump = largest > 0.0 && largest >= JUMP_SHARE * rises.sum::<f64>();
     if jump || best.runs <= 1 {

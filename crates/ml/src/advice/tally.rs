@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::ranking::Ranking;
+use super::slices::Slices;
+use super::temperature::Sample;
 use crate::metrics::loss::PROBABILITY_MIN;
 
 /// Delays of labels are told apart by the hour up to here.
@@ -54,6 +56,8 @@ pub struct Row<'a> {
     pub version: u16,
     /// Above 0.
     pub weight: f64,
+    /// The code of its value in every column that is sliced by.
+    pub slices: &'a [u32],
 }
 
 /// Sums over rows. All but the counts are weighted.
@@ -103,6 +107,8 @@ pub struct Stock {
     pub ranking: Ranking,
     /// Weight by class of the label; empty where there are no classes.
     pub classes: Vec<f64>,
+    /// Rows drawn evenly, where a prediction is one probability per class.
+    pub sample: Option<Sample>,
 }
 
 /// The sums of a log, growing.
@@ -114,6 +120,7 @@ pub struct Tally {
     places: BTreeMap<(i64, u16), usize>,
     last: usize,
     stocks: Vec<Stock>,
+    slices: Slices,
     delays: Vec<u64>,
     /// Rows outside all whole periods.
     pub outside: u64,
@@ -159,21 +166,37 @@ impl Sums {
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// Nothing yet, without slices.
     #[must_use]
     pub fn new(form: Form, grid: Grid) -> Tally {
+        Tally::sliced(form, grid, 0)
+    }
+
+    /// Nothing yet; rows have codes in so many columns.
+    #[must_use]
+    pub fn sliced(form: Form, grid: Grid, columns: usize) -> Tally {
         let classes = match form {
             Form::Probabilities { classes } | Form::Answer { classes } => classes,
             Form::Probability | Form::Value => 0,
         };
-        let stock = Stock { ranking: Ranking::default(), classes: vec![0.0; classes] };
+        let stock = |period: usize| Stock {
+            ranking: Ranking::default(),
+            classes: vec![0.0; classes],
+            sample: match form {
+                Form::Probabilities { classes } => {
+                    Some(Sample::new(classes, grid.periods, period as u64))
+                }
+                Form::Probability | Form::Value | Form::Answer { .. } => None,
+            },
+        };
         Tally {
             form,
             grid,
             cells: Vec::new(),
             places: BTreeMap::new(),
             last: 0,
-            stocks: vec![stock; grid.periods],
+            stocks: (0..grid.periods).map(stock).collect(),
+            slices: Slices::new(columns, grid.periods),
             delays: vec![0; DELAY_HOURS_MAX + 1],
             outside: 0,
             range: (f64::INFINITY, f64::NEG_INFINITY),
@@ -221,6 +244,9 @@ impl Tally {
                 if matches!(self.form, Form::Probabilities { .. }) {
                     let sure = row.predictions[answer].clamp(0.0, 1.0);
                     stock.ranking.add(sure, answer == class, weight);
+                    if let Some(sample) = &mut stock.sample {
+                        sample.add(row.predictions, class, weight);
+                    }
                 }
                 (loss, answer == class)
             }
@@ -237,6 +263,7 @@ impl Tally {
         sums.prediction_squares += weight * first * first;
         sums.product += weight * first * row.label;
         sums.right += if right { weight } else { 0.0 };
+        self.slices.add(period, row.slices, row.label, loss, weight);
     }
 
     /// What predictions are.
@@ -261,6 +288,12 @@ impl Tally {
     #[must_use]
     pub fn stocks(&self) -> &[Stock] {
         &self.stocks
+    }
+
+    /// Sums by column, value and stretch of the log.
+    #[must_use]
+    pub fn slices(&self) -> &Slices {
+        &self.slices
     }
 
     /// The period that `hour` lies in.
@@ -328,7 +361,7 @@ mod tests {
     const GRID: Grid = Grid { from_hour: 1_000, period_hours: 24, periods: 3 };
 
     fn row(hour: i64, predictions: &[f64], label: f64) -> Row<'_> {
-        Row { hour, predictions, label, delay_hours: 5, version: 0, weight: 1.0 }
+        Row { hour, predictions, label, delay_hours: 5, version: 0, weight: 1.0, slices: &[] }
     }
 
     fn all(tally: &Tally) -> Sums {

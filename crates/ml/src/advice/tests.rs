@@ -45,7 +45,15 @@ fn log(world: World, seed: u64) -> Tally {
                 (expit(base + seen), f64::from(u8::from(rng.uniform() < chance)))
             };
             let predictions = &[prediction];
-            let row = Row { hour, predictions, label, delay_hours: 2, version: 0, weight: 1.0 };
+            let row = Row {
+                hour,
+                predictions,
+                label,
+                delay_hours: 2,
+                version: 0,
+                weight: 1.0,
+                slices: &[],
+            };
             tally.add(&row);
         }
     }
@@ -62,7 +70,7 @@ fn a_steady_model_is_left_alone() {
     assert_eq!(found.action, Action::LeaveAlone);
     let trend = found.trend.unwrap();
     assert!(trend.real.low < 0.0 && trend.real.value.abs() < 0.005, "{trend:?}");
-    assert!(found.changes.is_empty() && found.alarm_hour.is_none(), "{:?}", found.changes);
+    assert!(found.levels.len() == 1 && found.alarm_hour.is_none(), "{:?}", found.levels);
     assert!(found.calibration[0].expected_error.unwrap() < 0.02);
 }
 
@@ -80,8 +88,10 @@ fn a_model_that_forgets_is_retrained_again_and_again() {
 fn a_jump_is_answered_once() {
     let found = found(World { skill: |at| if at < 0.6 { 1.0 } else { 0.2 }, ..STEADY });
     assert_eq!(found.action, Action::RetrainOnce);
-    assert_eq!(found.changes.len(), 1, "{:?}", found.changes);
-    assert!(found.changes[0].period.abs_diff(16) <= 1, "{:?}", found.changes);
+    let [before, after] = &found.levels[..] else { panic!("{:?}", found.levels) };
+    assert!(before.to.abs_diff(16) <= 1 && before.excess < after.excess, "{:?}", found.levels);
+    // Without gaps, and the last one lasts.
+    assert_eq!((before.from, before.to, after.to), (0, after.from, PERIODS));
 }
 
 #[test]
@@ -113,6 +123,46 @@ fn numbers_are_judged_by_their_squared_error() {
 }
 
 #[test]
+fn many_classes_that_grow_too_sure_are_recalibrated() {
+    let grid = Grid { from_hour: 24 * 15_000, period_hours: 24, periods: PERIODS };
+    let form = Form::Probabilities { classes: 3 };
+    let mut tally = Tally::new(form, grid);
+    let mut rng = Rng::new(5);
+    for hour in 0..24 * i64::try_from(PERIODS).unwrap() {
+        for _ in 0..20 {
+            let logits = [(); 3].map(|()| 1.5 * rng.normal());
+            let shares = |factor: f64| {
+                let parts = logits.map(|z| (factor * z).exp());
+                let total = parts.iter().sum::<f64>();
+                parts.map(|part| part / total)
+            };
+            let truth = shares(1.0);
+            let drawn = rng.uniform();
+            let class = u8::from(drawn > truth[0]) + u8::from(drawn > truth[0] + truth[1]);
+            let predictions = &shares(if hour < 24 * 8 { 1.0 } else { 3.0 });
+            let (hour, label) = (grid.from_hour + hour, f64::from(class));
+            let row = Row {
+                hour,
+                predictions,
+                label,
+                delay_hours: 1,
+                version: 0,
+                weight: 1.0,
+                slices: &[],
+            };
+            tally.add(&row);
+        }
+    }
+    let found = findings(&tally, SETTINGS).unwrap();
+    assert_eq!(found.action, Action::Recalibrate, "{:?}", found.payoff);
+    let [_, first, last] = &found.calibration[..] else { panic!("three parts") };
+    assert!((first.temperature.unwrap() - 1.0).abs() < 0.1, "{:?}", first.temperature);
+    assert!((last.temperature.unwrap() - 3.0).abs() < 0.3, "{:?}", last.temperature);
+    let newest = found.periods.last().unwrap();
+    assert!(newest.recalibrated.unwrap() < newest.loss.unwrap().value - 0.1, "{newest:?}");
+}
+
+#[test]
 fn what_cannot_be_analysed_says_why() {
     let grid = Grid { from_hour: 0, period_hours: 24, periods: 8 };
     let fill = |prediction: fn(i64) -> f64, label: fn(i64) -> f64, hours: i64| {
@@ -120,7 +170,15 @@ fn what_cannot_be_analysed_says_why() {
         for hour in 0..hours {
             let predictions = &[prediction(hour)];
             let label = label(hour);
-            let row = Row { hour, predictions, label, delay_hours: 0, version: 0, weight: 1.0 };
+            let row = Row {
+                hour,
+                predictions,
+                label,
+                delay_hours: 0,
+                version: 0,
+                weight: 1.0,
+                slices: &[],
+            };
             tally.add(&row);
         }
         findings(&tally, SETTINGS).unwrap_err()
@@ -142,7 +200,15 @@ fn periods_whose_labels_are_still_coming_do_not_count() {
             let known = hour < 168 || part == 0;
             let label = if known { ((hour + part) % 2) as f64 } else { f64::NAN };
             let predictions = &[(hour * 4 + part) as f64 / 800.0];
-            let row = Row { hour, predictions, label, delay_hours: 0, version: 0, weight: 1.0 };
+            let row = Row {
+                hour,
+                predictions,
+                label,
+                delay_hours: 0,
+                version: 0,
+                weight: 1.0,
+                slices: &[],
+            };
             tally.add(&row);
         }
     }

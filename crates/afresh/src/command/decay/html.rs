@@ -2,6 +2,7 @@
 
 use afresh_engine::monitor::DecayReport;
 use afresh_engine::monitor::estimate::Report;
+use afresh_engine::monitor::ladder::Rung;
 use afresh_ml::decay::Direction;
 use afresh_ml::decay::ttest::Threshold;
 use afresh_ml::estimate::{BLIND, Measure};
@@ -9,13 +10,46 @@ use afresh_report::decay_page::{
     DecayPage, EstimatePage, EstimatePoint, EvidenceLine, MetricPage, WindowPage, render,
 };
 
-use super::{Seen, says, test_name};
+use super::{Seen, ladder, says, test_name, unlabelled};
 
 pub(super) fn page(
     seen: &Seen,
-    decay: &DecayReport,
+    decay: Option<&DecayReport>,
     estimated: Result<&Report, &String>,
+    rungs: &[Rung],
 ) -> String {
+    let page = match decay {
+        Some(decay) => labelled(seen, decay),
+        None => DecayPage {
+            title: format!("{} {}", seen.name, seen.version),
+            verdict: format!("{}.", unlabelled(seen, rungs)),
+            facts: vec![("Newest period".to_owned(), seen.period.to_string())],
+            ..DecayPage::default()
+        },
+    };
+    let mut remarks = page.remarks;
+    if let Ok(Report { early: Some(early), .. }) = estimated {
+        remarks.push(format!(
+            "Only {:.0} % of the newest period's rows have labels, and their predictions differ from the \
+             others' (distance {:.2}): figures of the newest window lean to what is known early.",
+            100.0 * early.share,
+            early.distance
+        ));
+    }
+    if let Err(why) = estimated {
+        remarks.push(format!("Without labels: {why}."));
+    }
+    render(&DecayPage {
+        remarks,
+        estimate: estimated.ok().map(|report| estimate(seen, report)),
+        ladder_headings: ladder::HEADINGS.map(str::to_owned).to_vec(),
+        ladder: ladder::rows(rungs),
+        ladder_note: ladder::advice(rungs).to_owned(),
+        ..page
+    })
+}
+
+fn labelled(seen: &Seen, decay: &DecayReport) -> DecayPage {
     let (test, baseline) = (&decay.sequential, &decay.baseline);
     let verdict = format!(
         "The loss was {:.4} on the {} rows that judged it and is {:.4} on the newest of {} rows since \
@@ -34,18 +68,7 @@ pub(super) fn page(
     remarks.extend(decay.silent.iter().map(|silent| {
         format!("Nothing is said of {} over {}: {}.", silent.metric, silent.window, silent.why)
     }));
-    if let Ok(Report { early: Some(early), .. }) = estimated {
-        remarks.push(format!(
-            "Only {:.0} % of the newest period's rows have labels, and their predictions differ from the \
-             others' (distance {:.2}): figures of the newest window lean to what is known early.",
-            100.0 * early.share,
-            early.distance
-        ));
-    }
-    if let Err(why) = estimated {
-        remarks.push(format!("Without labels: {why}."));
-    }
-    render(&DecayPage {
+    DecayPage {
         title: format!("{} {}", seen.name, seen.version),
         decayed: decay.proven(),
         verdict,
@@ -58,7 +81,6 @@ pub(super) fn page(
         metrics: metrics(seen, decay),
         evidence: evidence(seen, decay),
         alarm_at: 1.0 / afresh_ml::decay::sequential::Parameters::default().alpha,
-        estimate: estimated.ok().map(|report| estimate(seen, report)),
         headings: ["metric", "window", "current", "baseline", "drop", "p", "test", "says"]
             .map(str::to_owned)
             .to_vec(),
@@ -78,7 +100,8 @@ pub(super) fn page(
                 ]
             })
             .collect(),
-    })
+        ..DecayPage::default()
+    }
 }
 
 fn metrics(seen: &Seen, decay: &DecayReport) -> Vec<MetricPage> {
