@@ -6,7 +6,8 @@ use afresh_core::time::Window;
 use afresh_data::spec::Columns;
 use afresh_data::split::{self, Part};
 use afresh_ml::decay::Direction;
-use afresh_ml::decay::ttest::Threshold;
+use afresh_ml::decay::ttest;
+use afresh_ml::drift::calibrate::{FIXED, Threshold};
 use afresh_ml::estimate::Estimate;
 use afresh_ml::metrics::Metric;
 use serde::Serialize;
@@ -19,6 +20,8 @@ use crate::workshop::{Baseline, Error, Workshop, task};
 
 /// Rows of either side that are predicted at most, evenly spread.
 const ROWS_MAX: usize = 20_000;
+/// Distance at which predictions have moved: that of a column where no history tells better.
+const DISTANCE_MAX: f64 = FIXED;
 /// Rows of either side without which a distance would be noise.
 const ROWS_MIN: usize = 100;
 
@@ -79,13 +82,8 @@ pub fn rungs(
     [
         labels(sight.decay.as_ref()),
         estimated(settings, baseline, estimate),
-        by_distance(Evidence::Predictions, "distance of predictions", moved, settings),
-        by_distance(
-            Evidence::Inputs,
-            "drift score",
-            sight.drift.as_ref().map(|drift| (drift.score, drift.rows.current)),
-            settings,
-        ),
+        predicted(moved),
+        inputs(sight),
     ]
 }
 
@@ -157,7 +155,7 @@ fn estimated(settings: &Settings, baseline: Option<&Baseline>, report: Option<&R
     let standards = baseline.map_or(&[][..], |baseline| &baseline.standards);
     let known = standards.iter().find(|known| known.metric == metric);
     let Some(standard) = known.and_then(|known| known.value) else { return nothing() };
-    let allowed = Threshold::of(metric, settings.decay.drop).against(standard);
+    let allowed = ttest::Threshold::of(metric, settings.decay.drop).against(standard);
     // Worse only where the whole band is.
     let (best, limit) = match Direction::of(metric) {
         Direction::HigherIsBetter => (found.upper, standard - allowed),
@@ -177,22 +175,30 @@ fn estimated(settings: &Settings, baseline: Option<&Baseline>, report: Option<&R
     }
 }
 
-fn by_distance(
-    evidence: Evidence,
-    measure: &str,
-    moved: Option<(f64, u64)>,
-    settings: &Settings,
-) -> Rung {
+fn predicted(moved: Option<(f64, u64)>) -> Rung {
+    let (evidence, measure) = (Evidence::Predictions, "distance of predictions");
     let Some((value, rows)) = moved else { return silent(evidence, measure) };
-    let limit = settings.drift_threshold;
-    let finding = if value >= limit { Finding::Worse } else { Finding::Sound };
+    let finding = if value >= DISTANCE_MAX { Finding::Worse } else { Finding::Sound };
     Rung {
         evidence,
         finding,
         measure: measure.to_owned(),
         value: Some(value),
-        limit: Some(limit),
+        limit: Some(DISTANCE_MAX),
         rows,
+    }
+}
+
+fn inputs(sight: &Sight) -> Rung {
+    let (evidence, measure) = (Evidence::Inputs, "drift score");
+    let Some(drift) = &sight.drift else { return silent(evidence, measure) };
+    Rung {
+        evidence,
+        finding: if drift.drifted { Finding::Worse } else { Finding::Sound },
+        measure: measure.to_owned(),
+        value: Some(drift.score),
+        limit: sight.threshold.as_ref().map(Threshold::value),
+        rows: drift.rows.current,
     }
 }
 
