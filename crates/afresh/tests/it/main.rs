@@ -7,6 +7,7 @@ mod project;
 
 mod advise;
 mod bad_input;
+mod decay;
 mod drift;
 mod examples;
 mod journey;

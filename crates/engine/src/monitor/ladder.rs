@@ -22,8 +22,8 @@ use crate::workshop::{Baseline, Error, Workshop, task};
 const ROWS_MAX: usize = 20_000;
 /// Distance at which predictions have moved: that of a column where no history tells better.
 const DISTANCE_MAX: f64 = FIXED;
-/// Rows of either side without which a distance would be noise.
-const ROWS_MIN: usize = 100;
+/// Labelled rows that can say "as before", and rows of either side of a distance.
+const ROWS_MIN: usize = 50;
 
 /// Kinds of evidence, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -133,7 +133,13 @@ fn labels(decay: Option<&DecayReport>) -> Rung {
     let test = &decay.sequential;
     Rung {
         evidence: Evidence::Labels,
-        finding: if decay.proven() { Finding::Worse } else { Finding::Sound },
+        finding: if decay.proven() {
+            Finding::Worse
+        } else if test.rows < super::count(ROWS_MIN) {
+            Finding::Silent
+        } else {
+            Finding::Sound
+        },
         measure: "row loss".to_owned(),
         value: Some(test.recent_mean),
         limit: Some(decay.baseline.loss.mean + test.threshold),
