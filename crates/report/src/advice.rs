@@ -289,7 +289,7 @@ fn over_time(advice: &Advice) -> Markup {
         time,
     };
     let has_rates = advice.periods.iter().any(|at| at.label.is_some() && at.prediction.is_some());
-    html! { (performance) (loss) (slices::levels(advice)) @if has_rates { (rates) } }
+    html! { (performance) (loss) @if has_rates { (rates) } (slices::levels(advice)) }
 }
 
 fn retraining(advice: &Advice) -> Markup {

@@ -18,7 +18,7 @@ use super::{line, table};
 /// Rows of the table of intervals that people are shown.
 const INTERVALS_SHOWN: usize = 8;
 /// Levels that a sentence names: the newest.
-const LEVELS_SHOWN: usize = 6;
+const LEVELS_SHOWN: usize = 4;
 /// Milliseconds of an hour.
 const HOUR: i64 = 3_600_000;
 
@@ -169,14 +169,21 @@ impl Told<'_> {
         }
         sentences.extend(self.recalibration_sentence());
         let now = found.payoff.excess_now;
+        let span = format!("{:+.4} a prediction, {:+.4} to {:+.4}", now.value, now.low, now.high);
         sentences.push(match found.payoff.pays_back_after {
-            Some(periods) => format!(
-                "It now loses {:+.4} a prediction more than a fresh one would; a retraining now pays for itself in {:.1} periods.",
-                now.value, periods
+            Some(periods) if now.low > 0.0 && periods < 1.0 => format!(
+                "It now loses more than a fresh one would ({span}): a retraining now pays for itself within {}.",
+                self.length(1)
+            ),
+            Some(periods) if now.low > 0.0 => format!(
+                "It now loses more than a fresh one would ({span}): a retraining now pays for itself in {periods:.1} \
+                 periods."
+            ),
+            Some(_) => format!(
+                "It now seems to lose more than a fresh one would ({span}), which may be nothing."
             ),
             None => format!(
-                "It does no worse now than a fresh one would ({:+.4} a prediction): a retraining now does not pay.",
-                now.value
+                "It does no worse now than a fresh one would ({span}): a retraining now does not pay."
             ),
         });
         sentences

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
+use std::ops::ControlFlow;
 
 use chrono_tz::Tz;
 use csv::{ByteRecord, ReaderBuilder};
@@ -21,7 +22,7 @@ use crate::predictions::Error;
 use crate::predictions::layout::{Layout, canonical};
 use crate::rows::MISSING;
 
-/// Rows of a piece of a CSV file.
+/// Rows of a piece.
 const PIECE_ROWS: usize = 8_192;
 /// Rows that are looked at to tell what columns hold, of the first and of the last file.
 const SAMPLE_ROWS: usize = 20_000;
@@ -125,17 +126,16 @@ pub(super) async fn sample(
                 let file = place.parquet(object).await?;
                 file.time_column(&layout.time)?;
                 let columns = positions(layout, &file.names(), &object.path)?;
-                let groups = (0..file.row_groups().len().min(1)).collect();
                 let chosen = chosen(&columns);
-                file.each_batch(groups, &chosen, |batch, _| {
+                let mut look = |batch: &RecordBatch| {
                     for (column, gathered) in columns.iter().zip(&mut gathered) {
-                        if gathered.rows - rows_before < SAMPLE_ROWS {
-                            gathered.array(batch.column(within(&chosen, *column)).as_ref());
-                        }
+                        gathered.array(batch.column(within(&chosen, *column)).as_ref());
                     }
-                    Ok(())
-                })
-                .await?;
+                    let enough = gathered[0].rows - rows_before >= SAMPLE_ROWS;
+                    Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                };
+                // Enough or all: both are a sample.
+                file.scan(&chosen, PIECE_ROWS, &mut look).await.map(|_| ())?;
                 let time = file.schema().field(columns[0]).data_type();
                 time_numbers.number |= time.is_integer();
             }
@@ -203,23 +203,28 @@ pub(super) async fn parquet(
     file.time_column(&layout.time)?;
     let columns = positions(layout, &file.names(), &file.name)?;
     let chosen = chosen(&columns);
-    let groups = (0..file.row_groups().len()).collect();
     let mut failed = None;
     let mut raw = Raw::default();
-    let read = file.each_batch(groups, &chosen, |batch, origin| {
+    let mut first_row = 0;
+    // Page by page: whole row groups would grow memory with their size.
+    let mut each = |batch: &RecordBatch| {
+        let origin = Origin { file: &file.name, row_group: None, first_row };
+        first_row += batch.num_rows() as u64;
         let column = |at: usize| batch.column(within(&chosen, columns[at])).as_ref();
-        let done = fill(&mut raw, layout, texts, batch, &column, origin)
-            .and_then(|()| take(&raw, texts, origin));
-        done.map_err(|error| {
-            failed = Some(error);
-            // Only ends the reading; the error above is the one that is told.
-            error::Error::NoRows { location: String::new() }
+        let done = fill(&mut raw, layout, texts, batch, &column, &origin)
+            .and_then(|()| take(&raw, texts, &origin));
+        Ok(match done {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
         })
-    });
-    let read = read.await;
+    };
+    let read = file.scan(&chosen, PIECE_ROWS, &mut each).await;
     match failed {
         Some(error) => Err(error),
-        None => read.map_err(Error::from),
+        None => read.map(|_| ()).map_err(Error::from),
     }
 }
 

@@ -47,23 +47,21 @@ pub struct Slice {
 
 pub(super) fn levels(advice: &Advice) -> Markup {
     let last = advice.levels.len().saturating_sub(1);
+    let several = advice.levels.windows(2).any(|pair| pair[0].version != pair[1].version);
     let rows = advice.levels.iter().enumerate().map(|(at, level)| {
-        Row::new(vec![
-            html! { (format::date(level.from_ms)) },
-            html! { @if at == last { "now" } @else { (format::date(level.to_ms)) } },
-            html! { (level.version) },
-            html! { (format!("{:+.4}", level.excess)) },
-        ])
+        let to = if at == last { "now".to_owned() } else { format::date(level.to_ms) };
+        let mut cells = vec![html! { (format::date(level.from_ms)) }, html! { (to) }];
+        cells.extend(several.then(|| html! { (level.version) }));
+        cells.push(html! { (format!("{:+.4}", level.excess)) });
+        Row::new(cells)
     });
+    let mut columns = vec![Column::text("from"), Column::text("to")];
+    columns.extend(several.then(|| Column::text("version")));
+    columns.push(Column::number("excess loss"));
     let table = Table {
         id: "table-levels",
         caption: "Where the excess loss over a fresh model lay".to_owned(),
-        columns: vec![
-            Column::text("from"),
-            Column::text("to"),
-            Column::text("version"),
-            Column::number("excess loss"),
-        ],
+        columns,
         rows: rows.collect(),
         empty: "",
         frame: Frame::Whole,
@@ -117,7 +115,7 @@ pub(super) fn slices(advice: &Advice) -> Markup {
             html! { (format!("{value:+.4}")) },
             html! { (format!("{low:+.4} to {high:+.4}")) },
             html! { (slice.rise_of_rest.map_or_else(|| "–".to_owned(), |rest| format!("{rest:+.4}"))) },
-            html! { (format!("{:.3}", slice.p_value)) },
+            html! { (chance(slice.p_value)) },
             html! { @if slice.is_worse { "worse" } },
         ])
     });
@@ -143,4 +141,9 @@ pub(super) fn slices(advice: &Advice) -> Markup {
         filters: Filters::None,
     };
     html! { (chart) (table) }
+}
+
+/// A p-value in three digits; what is smaller says so.
+fn chance(p_value: f64) -> String {
+    if p_value < 0.0005 { "< 0.001".to_owned() } else { format!("{p_value:.3}") }
 }

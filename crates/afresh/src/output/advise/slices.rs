@@ -43,7 +43,11 @@ impl Told<'_> {
                 format!("{:+.4}", rise.value),
                 format!("{:+.4} to {:+.4}", rise.low, rise.high),
                 slice.rise_of_rest.map_or_else(|| "–".to_owned(), |rest| format!("{rest:+.4}")),
-                format!("{:.3}", slice.p_value),
+                if slice.p_value < 0.0005 {
+                    "< 0.001".to_owned()
+                } else {
+                    format!("{:.3}", slice.p_value)
+                },
                 if slice.beyond_chance { "worse" } else { "" }.to_owned(),
             ]);
         }
