@@ -15,8 +15,8 @@ use crate::verdict::logo;
 pub struct DecayPage {
     /// The page's heading.
     pub title: String,
-    /// Whether decay is proven now.
-    pub decayed: bool,
+    /// Whether decay is proven now; `None` where no label tells.
+    pub decayed: Option<bool>,
     /// The verdict, in a sentence.
     pub verdict: String,
     /// What else is to be known, in sentences.
@@ -155,8 +155,11 @@ fn known(decay: &DecayPage) -> Markup {
 }
 
 fn header(decay: &DecayPage) -> Markup {
-    let (tone, shape, word) =
-        if decay.decayed { ("bad", "▼", "Decayed") } else { ("good", "●", "No decay") };
+    let (tone, shape, word) = match decay.decayed {
+        Some(true) => ("bad", "▼", "Decayed"),
+        Some(false) => ("good", "●", "No decay"),
+        None => ("warn", "○", "No labels"),
+    };
     html! {
         p.brand { (logo()) span { "Afresh" } span.kind { "Decay report" } }
         h1 { (decay.title) }

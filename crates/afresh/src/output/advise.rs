@@ -129,7 +129,7 @@ impl Told<'_> {
         if let (Some(first), Some(last)) = (first, last) {
             sentences.push(format!(
                 "Its {} went from {first:.4} in the first third to {last:.4} in the last third of {} periods of {}.",
-                found.metric,
+                if found.metric == "auc" { "AUC" } else { found.metric },
                 found.periods.len(),
                 self.length(1),
             ));
@@ -159,13 +159,16 @@ impl Told<'_> {
         sentences.extend(self.level_sentence());
         sentences.extend(self.slice_sentence());
         if let Some(gain) = found.payoff.recalibration {
-            sentences.push(format!(
-                "Recalibrating before every {} would have saved {:.1} ({:.1} to {:.1}).",
-                self.length(1),
-                gain.value,
-                gain.low,
-                gain.high,
-            ));
+            let span = format!("({:.1} to {:.1})", gain.low, gain.high);
+            let every = self.length(1);
+            sentences.push(if gain.value > 0.0 {
+                format!(
+                    "Recalibrating before every {every} would have saved {:.1} {span}.",
+                    gain.value
+                )
+            } else {
+                format!("Recalibrating before every {every} would have saved nothing {span}.")
+            });
         }
         sentences.extend(self.recalibration_sentence());
         let now = found.payoff.excess_now;

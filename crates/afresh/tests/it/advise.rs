@@ -118,7 +118,7 @@ fn a_model_that_lost_its_skill_is_told_with_its_level_and_its_page() {
     let project = with(&binary(true, false));
     let said = project.good(&["advise", "log.csv", "--html", "advice.html"]);
     assert!(said.starts_with("log.csv: Retrain once, and watch"), "{said}");
-    assert!(said.contains("Its auc went from"), "{said}");
+    assert!(said.contains("Its AUC went from"), "{said}");
     assert!(said.contains("Its excess loss lay at these levels: "), "{said}");
     assert!(said.contains(" since 2026-01-2") || said.contains(" since 2026-02-0"), "{said}");
     assert!(said.contains("60 of 3360 rows have no label yet."), "{said}");

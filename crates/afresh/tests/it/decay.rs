@@ -92,7 +92,11 @@ fn without_labels_the_next_evidence_is_told_and_starts_nothing() {
     );
     assert!(said.contains("estimate without labels *") && said.contains("starts no run"), "{said}");
     let page = std::fs::read_to_string(project.path("decay.html")).unwrap();
-    assert!(page.contains("No label has become available") && page.contains("id=\"table-known\""));
+    assert!(
+        page.contains("No labels")
+            && page.contains("No label has become available")
+            && page.contains("id=\"table-known\"")
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::workshop::{Baseline, Error, Workshop, task};
 const ROWS_MAX: usize = 20_000;
 /// Distance at which predictions have moved: that of a column where no history tells better.
 const DISTANCE_MAX: f64 = FIXED;
-/// Labelled rows that can say "as before", and rows of either side of a distance.
+/// Labelled rows that can say "as before", rows of an estimate, and of either side of a distance.
 const ROWS_MIN: usize = 50;
 
 /// Kinds of evidence, the surest first.
@@ -60,7 +60,7 @@ pub struct Rung {
     pub finding: Finding,
     /// What is measured, such as `auc` or `drift score`.
     pub measure: String,
-    /// The figure; an estimate counts by the end of its band that speaks for the model.
+    /// The figure; an estimate is worse only where its whole band is.
     pub value: Option<f64>,
     /// Where it would be too bad.
     pub limit: Option<f64>,
@@ -154,7 +154,7 @@ fn estimated(settings: &Settings, baseline: Option<&Baseline>, report: Option<&R
     let Some(newest) = newest else { return nothing() };
     let own = |estimate: &&Estimate| estimate.measure.name() == settings.metric.name();
     let Some(found) = newest.iter().find(own).or(newest.first()) else { return nothing() };
-    if found.value.is_none() {
+    if found.value.is_none() || found.rows < ROWS_MIN {
         return nothing();
     }
     let Some(metric) = Metric::parse(found.measure.name()) else { return nothing() };
@@ -175,7 +175,7 @@ fn estimated(settings: &Settings, baseline: Option<&Baseline>, report: Option<&R
         evidence: Evidence::Estimate,
         finding: if worse { Finding::Worse } else { Finding::Sound },
         measure: found.measure.name().to_owned(),
-        value: Some(best),
+        value: found.value,
         limit: Some(limit),
         rows: super::count(found.rows),
     }

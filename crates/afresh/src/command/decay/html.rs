@@ -70,7 +70,7 @@ fn labelled(seen: &Seen, decay: &DecayReport) -> DecayPage {
     }));
     DecayPage {
         title: format!("{} {}", seen.name, seen.version),
-        decayed: decay.proven(),
+        decayed: Some(decay.proven()),
         verdict,
         remarks,
         facts: vec![
