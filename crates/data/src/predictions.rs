@@ -2,6 +2,7 @@
 //! few thousand rows, whatever the size of the log.
 
 mod layout;
+mod lines;
 mod pieces;
 mod read;
 
