@@ -1,7 +1,8 @@
 """Models across the border between XGBoost in Python and Afresh.
 
 `interchange.py make DIRECTORY` trains with XGBoost and writes a case for each model with what Python
-predicts, and cases that Afresh is to train. `interchange.py check DIRECTORY` loads what Afresh
+predicts, and cases that Afresh is to train. `interchange.py system DIRECTORY` writes cases that Afresh
+is to train with the library of this Python. `interchange.py check DIRECTORY` loads what Afresh
 trained and exported, and compares its predictions with those of Afresh. `interchange.py golden
 DIRECTORY` writes the small cases of `crates/train/tests/golden/interchange`, and `complete` adds to
 those that Afresh has trained what Python predicts with them."""
@@ -137,10 +138,39 @@ def make(directory):
                     name = "-".join(["ours", task, kind, *["holes"] * missing, *["stopped"] * stop])
                     ours(directory, name, task, mixed, missing, native, stop)
         ours(directory, f"ours-{task}-numeric", task, numeric, True, False, True)
+        # Leaves of a forest are divided by the number of trees: XGBoost adds them up.
+        for native in (True, False):
+            categories = "native" if native else "codes"
+            forest = {"kind": "forest", "trees": 25, "categories": categories}
+            ours(directory, f"ours-{task}-forest-{categories}", task, mixed, True, native, False, forest)
     for objective in ("reg:pseudohubererror", "count:poisson", "reg:gamma", "reg:tweedie", "reg:absoluteerror"):
         name = "theirs-" + objective.replace(":", "-")
         theirs(directory, name, "regression", mixed, True, {"objective": objective})
     theirs(directory, "theirs-reg-logistic", "binary", mixed, True, {"objective": "reg:logistic"})
+
+
+def system(directory):
+    """Trained by the library itself, here through Python and there through its C interface: the same trees."""
+    names = ["x", "colour", "noise", "flag"]
+    columns, all_labels = table(True)
+    for task in OBJECTIVES:
+        for native in (True, False):
+            for stop in (False, True):
+                name = "-".join(["system", task, "native" if native else "codes", *["stopped"] * stop])
+                settings = {"max_depth": 4, "eta": 0.3, "max_bin": 64}
+                parameters = {**settings, "objective": OBJECTIVES[task], "tree_method": "hist", "seed": 5, "nthread": 1}
+                parameters |= {"num_class": 3} if task == "multiclass" else {}
+                labels = all_labels[task]
+                data = matrix(columns, names, {"colour": COLOURS}, native, labels)
+                cut = ROWS - STOPPING if stop else ROWS
+                watched = {"evals": [(data.slice(range(cut, ROWS)), "stopping")], "early_stopping_rounds": 5} if stop else {}
+                booster = xgb.train(parameters, data.slice(range(cut)), 300 if stop else 40, verbose_eval=False, **watched)
+                used = (0, booster.best_iteration + 1) if stop else (0, 0)
+                recipe = {"kind": "boosted-trees", "library": "system", "params": settings, "rounds": 300 if stop else 40,
+                          "early_stopping": 5 if stop else 0, "categories": "native" if native else "codes"}
+                write(directory, name, task, names, columns, labels, recipe={"engine": recipe, "seed": 5},
+                      exports={f"{name}.exported.ubj": "xgboost-ubj"}, stopping=STOPPING if stop else 0, native=native,
+                      expected=booster.predict(data, iteration_range=used).astype(float).ravel().tolist())
 
 
 def golden(directory):
@@ -198,4 +228,4 @@ def check(directory):
     print(f"{read} files read by XGBoost {xgb.__version__}")
 
 
-{"make": make, "check": check, "golden": golden, "complete": complete}[sys.argv[1]](Path(sys.argv[2]))
+{"make": make, "system": system, "check": check, "golden": golden, "complete": complete}[sys.argv[1]](Path(sys.argv[2]))

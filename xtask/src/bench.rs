@@ -2,6 +2,7 @@
 
 mod advise;
 mod drift;
+mod train;
 
 use anyhow::{Result, bail};
 
@@ -20,8 +21,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ]),
         [what, options @ ..] if what == "drift" => drift::run(options),
         [what, options @ ..] if what == "advise" => advise::run(options),
-        other => {
-            bail!("`{}` cannot be measured: write `decide`, `drift` or `advise`", other.join(" "))
-        }
+        [what, options @ ..] if what == "train" => train::run(options),
+        other => bail!(
+            "`{}` cannot be measured: write `decide`, `drift`, `advise` or `train`",
+            other.join(" ")
+        ),
     }
 }

@@ -37,7 +37,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "decide | drift [--no-evidently] [--no-large] | advise [--no-peer] [--no-csv]",
+        arguments: "decide | drift [--no-evidently] [--no-large] | advise [--no-peer] [--no-csv] | \
+                    train [--no-forest] [--no-real]",
         what: "measures, beside peers where there are any",
         run: bench::run,
     },

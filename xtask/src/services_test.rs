@@ -10,6 +10,7 @@ mod proxy;
 mod s3;
 mod server;
 pub(crate) mod venv;
+mod xgboost;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -36,6 +37,11 @@ const AREAS: &[Area] = &[
         name: "interchange",
         what: "models from XGBoost in Python and back",
         run: interchange::check,
+    },
+    Area {
+        name: "xgboost",
+        what: "the real XGBoost trains what Python trains with it, and nothing else is taken for it",
+        run: xgboost::check,
     },
     Area {
         name: "onnx",

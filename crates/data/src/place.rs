@@ -159,7 +159,7 @@ impl Place {
     /// are midnights of `zone`, are left out.
     pub async fn objects(&self, window: Window, zone: Tz) -> Result<Vec<Object>, Error> {
         let metas = match &self.files {
-            Files::One(name) => match self.store.head(&inner_path(name)?).await {
+            Files::One(name) => match self.meta(&inner_path(name)?).await {
                 Ok(meta) => vec![(meta, Dates::default())],
                 Err(source) => self.parts(name, source).await?,
             },
@@ -191,7 +191,7 @@ impl Place {
     /// is gone.
     pub async fn head(&self, path: &str) -> Result<Option<Object>, Error> {
         let inner = self.inner(path)?;
-        match self.store.head(&inner).await {
+        match self.meta(&inner).await {
             Ok(meta) => Ok(Some(self.object(&meta))),
             Err(object_store::Error::NotFound { .. }) => {
                 // A missing bucket answers the same, and only a listing tells it apart.
@@ -262,6 +262,13 @@ impl Place {
         let next = |dates: &Dates| starts.range(dates.from?.after(Duration(1))..).next().copied();
         let inside = metas.iter().filter(|(_, dates)| dates.may_touch(window, next(dates)));
         inside.map(|(meta, _)| self.object(meta)).collect()
+    }
+
+    /// What the store says of one file, under the path by which it was asked: a store below a prefix
+    /// answers with the whole key.
+    async fn meta(&self, inner: &Path) -> object_store::Result<ObjectMeta> {
+        let meta = self.store.head(inner).await?;
+        Ok(ObjectMeta { location: inner.clone(), ..meta })
     }
 
     fn object(&self, meta: &ObjectMeta) -> Object {
@@ -348,4 +355,33 @@ fn missing(base: &FilePath, path: &str) -> Error {
         parent = here;
     }
     Error::Missing { path: path.to_owned(), near: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// Two files in a bucket, seen from the directory `data` in it.
+    async fn place(files: Files) -> Place {
+        let bucket = Arc::new(InMemory::new());
+        for key in ["data/a.csv", "data/b.csv"] {
+            bucket.put(&Path::from(key), "t,label\n".into()).await.unwrap();
+        }
+        let store = Arc::new(PrefixStore::new(bucket, "data"));
+        let root = "s3://bucket/data".to_owned();
+        Place { location: root.clone(), root, store, files }
+    }
+
+    #[tokio::test]
+    async fn a_file_below_a_prefix_is_told_alike_by_listing_and_by_head() {
+        for files in [Files::Directory, Files::One("a.csv".to_owned())] {
+            let place = place(files).await;
+            let objects = place.objects(Window::ALL, Tz::UTC).await.unwrap();
+            assert_eq!(objects[0].path, "s3://bucket/data/a.csv");
+            assert_eq!(place.head(&objects[0].path).await.unwrap().as_ref(), Some(&objects[0]));
+            assert_eq!(&place.bytes(&objects[0].path).await.unwrap()[..], b"t,label\n");
+        }
+    }
 }

@@ -160,7 +160,11 @@ mod tests {
         let text = dir.path().join("libxgboost.so");
         fs::write(&text, "not a library").unwrap();
         let message = told(&text);
-        assert!(message.contains("libxgboost.so` cannot be loaded"), "{message}");
+        assert!(message.contains("libxgboost.so` is not a shared library: set"), "{message}");
+        let bytes = fs::read(c_library).unwrap();
+        fs::write(&text, &bytes[..bytes.len() / 2]).unwrap();
+        let message = told(&text);
+        assert!(message.contains("libxgboost.so` is cut off"), "{message}");
         let message = told(&dir.path().join("nothing.so"));
         assert!(message.contains("nothing.so` does not exist"), "{message}");
     }

@@ -15,8 +15,11 @@ use crate::house;
 /// Most rows of a message that names what is off.
 const SHOWN_MAX: usize = 12;
 
+/// XGBoost, and what its script needs beside it.
+pub(super) const PACKAGES: [&str; 2] = ["xgboost-cpu==3.2.0", "pandas==3.*"];
+
 pub(super) fn check() -> Result<()> {
-    let venv = venv("interchange", &["xgboost-cpu==3.2.0", "pandas==3.*"])?;
+    let venv = venv("interchange", &PACKAGES)?;
     let place = empty_place("interchange")?;
     let script = |verb: &str| run_script(&venv, "interchange.py", &[verb.as_ref(), place.as_ref()]);
     script("make")?;
@@ -118,7 +121,7 @@ pub(super) fn files(place: &Path, end: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// The example `exchange` of the trainers, built once.
-fn program() -> Result<PathBuf> {
+pub(super) fn program() -> Result<PathBuf> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     if let Some(path) = BUILT.get() {
         return Ok(path.clone());

@@ -59,6 +59,8 @@ fn whole_loop(world: &World) -> Result<()> {
     ensure!(!project.path(".afresh/datasets").exists(), "datasets are on disk as well");
     let pointer = std::fs::read_to_string(project.path("production/delay/current.json"))?;
     ensure!(pointer.contains("s3://loop/afresh/versions/delay/v2"), "{pointer}");
+    let same = project.json(&["drift", "s3://loop/data", &format!("s3://loop/{ROWS}")])?;
+    ensure!(same["drifted"] == json!(false), "a table drifted from itself: {same}");
     // A machine that never saw the version brings it from the bucket, once.
     world::remove(&project.path(".afresh/versions"))?;
     let drift = project.json(&["drift", "delay", "--now", "2013-04-12"])?;

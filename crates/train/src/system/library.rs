@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::learner::Labelled;
+use crate::library;
 
 /// XGBoost, loaded.
 #[derive(Debug)]
@@ -92,9 +93,8 @@ impl Library {
     /// Loads the library at `path`, in place: it needs its neighbours by relative paths.
     pub(super) fn open(path: &Path) -> Result<Library, Error> {
         let refuse = |reason: String| Error::Library { path: path.display().to_string(), reason };
-        if !path.exists() {
-            return Err(refuse("does not exist: correct XGBOOST_LIB".to_owned()));
-        }
+        library::check(path)
+            .map_err(|reason| refuse(format!("{reason}: set XGBOOST_LIB to XGBoost's library")))?;
         // A path without a slash would be searched for among the system's libraries.
         let absolute = std::path::absolute(path).map_err(|error| refuse(error.to_string()))?;
         // SAFETY: loading runs the library's initialisers. It is the one that the user named or
