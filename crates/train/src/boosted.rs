@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::learner::{Fitted, Format, Labelled, Learner, OnRound, Predictor, Request, Rounds};
 use crate::parameters;
 use crate::recipe::{BoostedTrees, Library};
+use crate::siblings;
 use crate::system;
 
 /// A model read from XGBoost's formats.
@@ -84,8 +85,8 @@ impl Booster {
         let format = file_format(format)?;
         self.model
             .slice(..self.rounds, 1)
-            .and_then(|model| model.encode(format))
             .map_err(|error| error.to_string())
+            .and_then(|model| siblings::encode(&model, format))
     }
 
     pub(crate) fn features(&self) -> usize {
@@ -175,11 +176,20 @@ impl Learner for BoostedTrees {
             Some(best) => result.model.slice(..=best, 1).map_err(|e| engine("cut", &e))?,
             None => result.model,
         };
-        let bytes =
-            model.encode(ModelFormat::XgboostUbjson).map_err(|error| engine("write", &error))?;
+        let bytes = encoded(&model, request.train)?;
         let booster = Booster::of(model);
         Ok(booster.fitted(bytes, base_rounds, metric.zip(result.best_score)))
     }
+}
+
+/// The file of a model that was trained on such rows.
+pub(crate) fn encoded(model: &BoostedModel, rows: &Labelled) -> Result<Vec<u8>, Error> {
+    if rows.matrix.native.contains(&true) {
+        let written = siblings::encode(model, ModelFormat::XgboostUbjson);
+        return written
+            .map_err(|message| Error::Engine { action: "write the trees".to_owned(), message });
+    }
+    model.encode(ModelFormat::XgboostUbjson).map_err(|error| engine("write", &error))
 }
 
 fn file_format(format: Format) -> Result<ModelFormat, String> {

@@ -21,7 +21,7 @@
 
 use afresh_data::schema::Task;
 use hessboost::config::TrainingParams;
-use hessboost::model::{BoostedModel, ModelFormat};
+use hessboost::model::BoostedModel;
 use hessboost::training::Trainer;
 use serde_json::Value;
 
@@ -124,8 +124,7 @@ impl Learner for recipe::Forest {
         }
         let model =
             BoostedModel::average(&members).map_err(|error| engine("join its trees", &error))?;
-        let bytes =
-            model.encode(ModelFormat::XgboostUbjson).map_err(|error| engine("write", &error))?;
+        let bytes = boosted::encoded(&model, request.train)?;
         Ok(Booster::of(model).fitted(bytes, 0, None))
     }
 }

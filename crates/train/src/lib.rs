@@ -33,6 +33,7 @@ mod secret;
 pub mod shelf;
 #[cfg(test)]
 mod shelf_tests;
+mod siblings;
 pub mod step;
 mod system;
 #[cfg(test)]
