@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use afresh_ml::drift::sketch::{BUDGET_BYTES, ColumnSketch};
-use afresh_ml::drift::{Reference, Side, Values};
+use afresh_ml::drift::{Reference, Side, Values, Workspace};
 use afresh_ml::rng::Rng;
 
 const COLUMNS: u64 = 20;
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => 1_000_000,
     };
     let (mut prepare, mut compare, mut update, mut merged) = (0.0, 0.0, 0.0, 0.0);
+    let (mut once, mut workspace) = (0.0, Workspace::default());
     let (mut largest, mut off, mut score) = (0, 0.0_f64, 0.0);
     for column in 0..COLUMNS {
         let mut rng = Rng::new(42 + column);
@@ -31,6 +32,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = cpu_seconds()?;
         let exact = reference.compare(Values::Numeric(&now))?;
         compare += cpu_seconds()? - start;
+
+        let start = cpu_seconds()?;
+        let (before_values, now_values) = (Values::Numeric(&before), Values::Numeric(&now));
+        workspace.compare("column", before_values, now_values)?;
+        once += cpu_seconds()? - start;
 
         let start = cpu_seconds()?;
         let mut sides = [&before, &now].map(|_| ColumnSketch::numeric("column", BUDGET_BYTES));
@@ -53,11 +59,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{{\"rows\": {rows}, \"columns\": {COLUMNS}, \
          \"exact\": {{\"cpu_seconds\": {:.3}, \"prepare\": {prepare:.3}, \"compare\": {compare:.3}, \
          \"ns_per_value\": {:.1}}}, \
+         \"once\": {{\"cpu_seconds\": {once:.3}, \"ns_per_value\": {:.1}}}, \
          \"sketched\": {{\"cpu_seconds\": {:.3}, \"update\": {update:.3}, \"compare\": {merged:.3}, \
          \"ns_per_value\": {:.1}, \"bytes_per_column\": {largest}, \"score_off_by\": {off:.6}}}, \
          \"score_mean\": {:.6}}}",
         prepare + compare,
         (prepare + compare) / values * 1e9,
+        once / values * 1e9,
         update + merged,
         (update + merged) / values * 1e9,
         score / COLUMNS as f64,

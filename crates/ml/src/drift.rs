@@ -1,5 +1,5 @@
 //! How far a current window of rows has moved from a reference window, column by column: exactly,
-//! for windows in memory ([`Reference`]), or by sketches of fixed size ([`sketch`]). It never
+//! for windows in memory ([`Reference`], [`Workspace`]), or by sketches of fixed size ([`sketch`]). It never
 //! decides: p-values inform, scores are compared by others.
 //!
 //! Conventions, for every measure of every column:
@@ -21,18 +21,21 @@ mod counts;
 mod distribution;
 mod kolmogorov_smirnov;
 mod numeric;
+mod partition;
 pub mod picture;
 mod ranked;
 pub mod sketch;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use categorical::tally;
 pub(crate) use distribution::Distribution;
 use picture::{NumericPicture, Picture};
+pub use windows::Workspace;
 
 /// Code of a missing category.
 pub const MISSING: u32 = u32::MAX;

@@ -76,15 +76,7 @@ impl Distribution {
         let high = self.through.partition_point(|through| *through <= rank.saturating_add(1));
         let low = self.values[low];
         let high = self.values.get(high).copied().unwrap_or(low);
-        let share = position - floor;
-        let gap = high - low;
-        Some(if gap.is_infinite() {
-            low * (1.0 - share) + high * share
-        } else if share < 0.5 {
-            low + gap * share
-        } else {
-            high - gap * (1.0 - share)
-        })
+        Some(between(low, high, position - floor))
     }
 
     /// Mean and population standard deviation of the present rows. Computed on values shifted and
@@ -150,6 +142,18 @@ impl Ranked for Distribution {
 
     fn few(&self, limit: usize) -> Option<&[f64]> {
         (self.values.len() <= limit).then_some(&self.values)
+    }
+}
+
+/// The value at a `share` of the way from one to the other.
+pub(super) fn between(low: f64, high: f64, share: f64) -> f64 {
+    let gap = high - low;
+    if gap.is_infinite() {
+        low * (1.0 - share) + high * share
+    } else if share < 0.5 {
+        low + gap * share
+    } else {
+        high - gap * (1.0 - share)
     }
 }
 

@@ -3,8 +3,10 @@
 use super::counts::Counts;
 use super::distribution::Distribution;
 use super::picture::{self, Picture};
-use super::ranked::{self, half_width};
-use super::{ColumnDrift, Drawn, Error, Kind, Route, Shares, Side, kolmogorov_smirnov};
+use super::ranked::{self, Ranked, half_width};
+use super::{
+    ColumnDrift, Drawn, Error, Kind, KolmogorovSmirnov, Route, Shares, Side, kolmogorov_smirnov,
+};
 
 /// A reference with so many times more distinct values than the current window is skipped through.
 const SKIPPING_PAYS: usize = 8;
@@ -22,6 +24,52 @@ pub(super) struct Numeric {
     edges: Vec<f64>,
     /// Rows in each quantile bin.
     binned: Vec<u64>,
+}
+
+/// What was measured of two windows, whichever way.
+pub(super) struct Measured {
+    pub(super) ks: Option<KolmogorovSmirnov>,
+    pub(super) wasserstein: Option<f64>,
+    /// Rows of either window in the quantile bins.
+    pub(super) binned: [Vec<u64>; 2],
+    /// Rows of either window without a value.
+    pub(super) missing: [u32; 2],
+}
+
+impl Measured {
+    /// With what the ranks of both windows tell besides.
+    pub(super) fn told<R: Ranked>(self, column: &str, reference: &R, current: &R) -> ColumnDrift {
+        let quantiles = Counts { reference: &self.binned[0], current: &self.binned[1] };
+        let share = |missing: u32, side: &R| {
+            f64::from(missing) / (side.present() + u64::from(missing)) as f64
+        };
+        let missing = Shares {
+            reference: share(self.missing[0], reference),
+            current: share(self.missing[1], current),
+        };
+        let statistic = self.ks.as_ref().map_or(0.0, |ks| ks.statistic);
+        ColumnDrift {
+            name: column.to_owned(),
+            kind: Kind::Numeric,
+            score: statistic.max(missing.change().abs()),
+            drifted: false,
+            ks: self.ks,
+            wasserstein: self.wasserstein,
+            jensen_shannon: ranked::equal_width(reference, current).and_then(
+                |[reference, current]| {
+                    Counts { reference: &reference, current: &current }.jensen_shannon()
+                },
+            ),
+            psi: quantiles.stability_index(),
+            chi_square: quantiles.chi_square(),
+            missing,
+            new_categories: Vec::new(),
+            vanished_categories: Vec::new(),
+            out_of_range: ranked::out_of_range(reference, current),
+            association: None,
+            route: Route::Exact,
+        }
+    }
 }
 
 /// How far two cumulative distributions lie apart.
@@ -72,36 +120,14 @@ impl Numeric {
         let reference = &self.distribution;
         let rows = [reference.present(), current.present()];
         let distance = (rows[0] > 0 && rows[1] > 0).then(|| self.distance(current));
-        let ks = distance.as_ref().map(|distance| kolmogorov_smirnov::test(rows, distance.gap));
-        let quantiles =
-            Counts { reference: &self.binned, current: &ranked::binned(current, &self.edges) };
-        let missing = Shares {
-            reference: f64::from(reference.missing) / reference.rows() as f64,
-            current: f64::from(current.missing) / current.rows() as f64,
-        };
-        let statistic = ks.as_ref().map_or(0.0, |ks| ks.statistic);
-        ColumnDrift {
-            name: column.to_owned(),
-            kind: Kind::Numeric,
-            score: statistic.max(missing.change().abs()),
-            drifted: false,
-            ks,
+        let measured = Measured {
+            ks: distance.as_ref().map(|distance| kolmogorov_smirnov::test(rows, distance.gap)),
             wasserstein: distance
                 .and_then(|distance| ranked::in_deviations(distance.area, self.deviation)),
-            jensen_shannon: ranked::equal_width(reference, current).and_then(
-                |[reference, current]| {
-                    Counts { reference: &reference, current: &current }.jensen_shannon()
-                },
-            ),
-            psi: quantiles.stability_index(),
-            chi_square: quantiles.chi_square(),
-            missing,
-            new_categories: Vec::new(),
-            vanished_categories: Vec::new(),
-            out_of_range: ranked::out_of_range(reference, current),
-            association: None,
-            route: Route::Exact,
-        }
+            binned: [self.binned.clone(), ranked::binned(current, &self.edges)],
+            missing: [reference.missing, current.missing],
+        };
+        measured.told(column, reference, current)
     }
 
     fn distance(&self, current: &Distribution) -> Distance {

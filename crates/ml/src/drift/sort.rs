@@ -20,6 +20,19 @@ pub(super) fn value(key: u64) -> f64 {
     f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
 }
 
+/// Sorts numbers that are not NaN.
+pub(super) fn numbers(values: &mut [f64]) {
+    if values.len() < RADIX_KEYS_MIN {
+        values.sort_unstable_by(f64::total_cmp);
+        return;
+    }
+    let mut keys = values.iter().map(|value| key(*value)).collect::<Vec<_>>();
+    ascending(&mut keys);
+    for (place, key) in values.iter_mut().zip(keys) {
+        *place = value(key);
+    }
+}
+
 /// Sorts `keys`, many of them by counting the two or three highest digits that differ, from the
 /// lower up; the few that agree in those are then compared.
 pub(super) fn ascending(keys: &mut Vec<u64>) {

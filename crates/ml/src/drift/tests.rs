@@ -5,6 +5,7 @@
 mod association;
 mod degenerate;
 mod properties;
+mod windows;
 
 use super::*;
 
@@ -37,8 +38,12 @@ pub(super) fn integers(seed: u64, rows: usize, limit: u32) -> Vec<f64> {
     (0..rows).map(|_| f64::from(generator.below(limit))).collect()
 }
 
+/// By both exact ways, which agree.
 pub(super) fn compare(reference: Values<'_>, current: Values<'_>) -> ColumnDrift {
-    Reference::new("column", reference).unwrap().compare(current).unwrap()
+    let sorted = Reference::new("column", reference).unwrap().compare_drawn(current).unwrap();
+    let bucketed = Workspace::default().compare("column", reference, current).unwrap();
+    windows::assert_alike(&sorted, &bucketed);
+    sorted.0
 }
 
 pub(super) fn compare_numbers(reference: &[f64], current: &[f64]) -> ColumnDrift {

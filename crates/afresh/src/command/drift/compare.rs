@@ -8,7 +8,7 @@ use afresh_data::schema::Kind;
 use afresh_data::table::{Batch, Cells, Dictionary, Drawn, Sample, Table, Wanted};
 use afresh_ml::drift::picture::Picture;
 use afresh_ml::drift::sketch::ColumnSketch;
-use afresh_ml::drift::{self, ColumnDrift, Reference, Side, Values};
+use afresh_ml::drift::{self, ColumnDrift, Side, Values, Workspace};
 use anyhow::Context as _;
 
 use super::memory;
@@ -150,11 +150,10 @@ fn compare_column(
     let compared = || format!("failed to compare column `{}`", column.name);
     let (drift, picture) = match (before, after) {
         (Collected::Values(before), Collected::Values(after)) => {
-            let reference = Reference::new(&column.name, view(&before)).with_context(compared)?;
+            let found = spare.workspace.compare(&column.name, view(&before), view(&after));
             spare.keep(before);
-            let compared = reference.compare_drawn(view(&after)).with_context(compared)?;
             spare.keep(after);
-            compared
+            found.with_context(compared)?
         }
         (Collected::Sketch(before), Collected::Sketch(after)) => {
             let drift = before.compare(&after).with_context(compared)?;
@@ -231,18 +230,21 @@ async fn collect(
 
 /// Memory of columns that are done, used again: fresh memory costs more than what is written to it.
 #[derive(Default)]
-struct Spare(Vec<Vec<f64>>);
+struct Spare {
+    numbers: Vec<Vec<f64>>,
+    workspace: Workspace,
+}
 
 impl Spare {
     fn keep(&mut self, values: Owned) {
         if let Owned::Numeric(mut numbers) = values {
             numbers.clear();
-            self.0.push(numbers);
+            self.numbers.push(numbers);
         }
     }
 
     fn numbers(&mut self, rows: usize) -> Vec<f64> {
-        let mut numbers = self.0.pop().unwrap_or_default();
+        let mut numbers = self.numbers.pop().unwrap_or_default();
         numbers.reserve(rows);
         numbers
     }
