@@ -283,7 +283,8 @@ impl Partition {
         let bucket = self.starts.partition_point(|start| *start <= rank) - 1;
         let values = self.bucket(bucket);
         let first = values.first().copied().unwrap_or(0.0);
-        if values.iter().all(|value| *value == first) {
+        // A bucket of one value throughout, of any length, needs no copy.
+        if values.iter().all(|value| value.total_cmp(&first).is_eq()) {
             return first;
         }
         let mut copied = values.to_vec();

@@ -17,6 +17,9 @@ pub(super) fn assert_alike(sorted: &(ColumnDrift, Picture), bucketed: &(ColumnDr
     assert_eq!(sorted.1, bucketed.1);
 }
 
+/// A column's values from even ones between 0 and 1.
+type Shape = fn(f64) -> f64;
+
 fn both_ways(what: &str, reference: &[f64], current: &[f64], workspace: &mut Workspace) {
     let (reference, current) = (Values::Numeric(reference), Values::Numeric(current));
     let sorted = Reference::new("column", reference).unwrap().compare_drawn(current).unwrap();
@@ -28,7 +31,7 @@ fn both_ways(what: &str, reference: &[f64], current: &[f64], workspace: &mut Wor
 #[test]
 fn values_of_any_shape_are_measured_without_sorting_them() {
     const ROWS: usize = 30_000;
-    let shapes: [(&str, fn(f64) -> f64); 12] = [
+    let shapes: [(&str, Shape); 12] = [
         ("even", |u| u),
         ("bell", |u| (u / (1.0 - u)).ln()),
         ("heavy on both sides", |u| (std::f64::consts::PI * (u - 0.5)).tan()),
