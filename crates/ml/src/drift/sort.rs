@@ -4,7 +4,7 @@
 const RADIX_KEYS_MIN: usize = 1_024;
 
 /// Up to this many keys two digits leave little to be compared, above three.
-const TWO_DIGITS_KEYS_MAX: usize = 32_768;
+const TWO_DIGITS_KEYS_MAX: usize = 4_096;
 
 const DIGIT_BITS: u32 = 11;
 const BUCKETS: usize = 1 << DIGIT_BITS;

@@ -13,7 +13,7 @@ use super::weighted::Weighted;
 use crate::drift::sort;
 
 /// Newest values, kept as they came, at most.
-const NEWEST_MAX: usize = 8_192;
+const NEWEST_MAX: usize = 32_768;
 
 /// Values that a level keeps at least before it is thinned.
 const LEVEL_MIN: usize = 8;
@@ -50,11 +50,26 @@ enum Older {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Level {
-    /// Ascending.
+    /// Ascending runs, one behind the other; merged when the level is thinned, not before.
     keys: Vec<u64>,
     /// The coin of the last thinning, where the next one is to do the opposite: together they then
     /// are off by no more than one of them.
     opposite: Option<bool>,
+}
+
+impl Level {
+    /// Adds ascending keys.
+    fn take(&mut self, run: &[u64]) {
+        self.keys.reserve_exact(run.len());
+        self.keys.extend_from_slice(run);
+    }
+
+    fn ordered(&self) -> Vec<u64> {
+        let mut keys = self.keys.clone();
+        #[expect(clippy::stable_sort_primitive, reason = "it finds the runs and merges them")]
+        keys.sort();
+        keys
+    }
 }
 
 impl RankSketch {
@@ -103,8 +118,13 @@ impl RankSketch {
         Ok(present)
     }
 
+    /// Keys that the older ones may be, at most.
+    fn room(&self) -> usize {
+        self.capacity - self.newest_max()
+    }
+
     fn newest_max(&self) -> usize {
-        NEWEST_MAX.min(self.capacity / 8)
+        NEWEST_MAX.min(self.capacity / 4)
     }
 
     /// Sorts the newest values into the older ones.
@@ -115,25 +135,24 @@ impl RankSketch {
         }
         sort::ascending(&mut newest);
         self.range = widened(self.range, newest.first().copied().zip(newest.last().copied()));
+        let room = self.room();
         match &mut self.older {
             Older::Tally { keys, counts } => {
                 let (more, how_often) = counted(&newest);
                 (*keys, *counts) = joined([keys, &more], [counts, &how_often]);
+                newest.clear();
             }
-            Older::Levels { levels, .. } => {
-                if let Some(level) = levels.first_mut() {
-                    level.keys = merged(&level.keys, &newest);
-                }
+            Older::Levels { levels, variance } => {
+                lift(&mut newest, levels, room, variance, &mut self.coins);
             }
         }
-        newest.clear();
         self.newest = newest; // keeps its memory
         self.shrink();
     }
 
     /// Thins the lowest levels that are full until all fit.
     fn shrink(&mut self) {
-        let room = self.capacity - self.newest_max();
+        let room = self.room();
         if let Older::Tally { keys, counts } = &self.older {
             if 2 * keys.len() <= room {
                 return;
@@ -142,15 +161,9 @@ impl RankSketch {
         }
         let Older::Levels { levels, variance } = &mut self.older else { return };
         while levels.iter().map(|level| level.keys.len()).sum::<usize>() > room {
-            // The top level gets a third, each lower one two thirds of the one above.
-            let mut share = room as f64 / 3.0;
-            let mut full = levels.len() - 1;
-            for (height, level) in levels.iter().enumerate().rev() {
-                if level.keys.len() as f64 > share.max(LEVEL_MIN as f64) {
-                    full = height;
-                }
-                share *= 2.0 / 3.0;
-            }
+            let top = levels.len() - 1;
+            let full = |height: &usize| levels[*height].keys.len() > share(room, top - height);
+            let full = (0..top).find(full).unwrap_or(top);
             thin(levels, full, variance, &mut self.coins);
         }
     }
@@ -207,7 +220,7 @@ impl RankSketch {
             Older::Levels { levels, .. } => {
                 let mut all = counted(&newest);
                 for (height, level) in levels.iter().enumerate() {
-                    let (keys, mut counts) = counted(&level.keys);
+                    let (keys, mut counts) = counted(&level.ordered());
                     counts.iter_mut().for_each(|count| *count <<= height);
                     all = joined([&all.0, &keys], [&all.1, &counts]);
                 }
@@ -239,6 +252,48 @@ impl RankSketch {
     }
 }
 
+/// Keys that a level `below` the top one may be: the top level gets a third of the room, each lower
+/// one two thirds of the one above.
+fn share(room: usize, below: usize) -> usize {
+    let mut share = room / 3;
+    for _ in 0..below {
+        if share <= LEVEL_MIN {
+            break;
+        }
+        share = share * 2 / 3;
+    }
+    share.max(LEVEL_MIN)
+}
+
+/// Of `newest`, ascending, one in 2^h moves to the lowest level h that has the room for them: levels
+/// that these would fill at once are left out. The smallest few that make no whole group stay.
+///
+/// Where a rank falls into a group, it is off by less than the group, so that by Hoeffding's lemma
+/// the group's square over four bounds its variance.
+fn lift(
+    newest: &mut Vec<u64>,
+    levels: &mut [Level],
+    room: usize,
+    variance: &mut f64,
+    coins: &mut u64,
+) {
+    let top = levels.len() - 1;
+    let fits = |height: &usize| newest.len() >> height <= share(room, top - height);
+    let height = (0..top).find(fits).unwrap_or(top);
+    let group = 1 << height;
+    let rest = newest.len() % group;
+    if height == 0 {
+        levels[0].take(newest);
+    } else {
+        *coins = mixed(*coins ^ newest[newest.len() / 2]);
+        let place = usize::try_from(*coins % group as u64).unwrap_or(0);
+        let kept = newest[rest..].chunks_exact(group).map(|keys| keys[place]);
+        levels[height].take(&kept.collect::<Vec<_>>());
+        *variance += 4_f64.powi(i32::try_from(height).unwrap_or(i32::MAX)) / 4.0;
+    }
+    newest.truncate(rest);
+}
+
 /// Every second key of level `height` moves one up and stands for twice as many values. A rank
 /// changes by 2^height or not at all, up or down as the coin falls.
 fn thin(levels: &mut Vec<Level>, height: usize, variance: &mut f64, coins: &mut u64) {
@@ -246,7 +301,7 @@ fn thin(levels: &mut Vec<Level>, height: usize, variance: &mut f64, coins: &mut 
         levels.push(Level::default());
     }
     let level = &mut levels[height];
-    let keys = std::mem::take(&mut level.keys);
+    let keys = level.ordered();
     let second = match level.opposite.take() {
         Some(coin) => !coin,
         None => {
@@ -259,10 +314,12 @@ fn thin(levels: &mut Vec<Level>, height: usize, variance: &mut f64, coins: &mut 
         }
     };
     let odd = keys.len() % 2;
-    level.keys = keys[..odd].to_vec();
+    level.keys.truncate(0);
+    level.keys.extend_from_slice(&keys[..odd]);
+    level.keys.shrink_to_fit();
     let kept = keys[odd..].chunks_exact(2).map(|pair| pair[usize::from(second)]);
     let kept = kept.collect::<Vec<_>>();
-    levels[height + 1].keys = merged(&levels[height + 1].keys, &kept);
+    levels[height + 1].take(&kept);
 }
 
 /// A key that occurred `count` times stands in the levels of the ones in that number.
@@ -282,25 +339,9 @@ fn add(levels: &mut Vec<Level>, more: &[Level]) {
         levels.resize(more.len(), Level::default());
     }
     for (level, more) in levels.iter_mut().zip(more) {
-        level.keys = merged(&level.keys, &more.keys);
+        level.take(&more.keys);
         level.opposite = None;
     }
-}
-
-/// Two ascending lists as one.
-fn merged(left: &[u64], right: &[u64]) -> Vec<u64> {
-    let mut all = Vec::with_capacity(left.len() + right.len());
-    let (mut i, mut j) = (0, 0);
-    while i < left.len() && j < right.len() {
-        let (a, b) = (left[i], right[j]);
-        let first = a <= b;
-        all.push(if first { a } else { b });
-        i += usize::from(first);
-        j += usize::from(!first);
-    }
-    all.extend_from_slice(&left[i..]);
-    all.extend_from_slice(&right[j..]);
-    all
 }
 
 /// Ascending keys as distinct ones with counts.
