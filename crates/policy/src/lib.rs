@@ -6,4 +6,5 @@
 
 pub mod adviser;
 pub mod observation;
+pub mod oracle;
 pub mod settings;
