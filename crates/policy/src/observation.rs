@@ -19,6 +19,51 @@ pub struct Observation {
     pub drift: Option<f64>,
     /// The champion's loss against its baseline.
     pub loss: Option<Loss>,
+    /// What only some policies look at.
+    #[serde(default)]
+    pub evidence: Evidence,
+}
+
+/// What only some policies look at; whatever is not measured is left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Evidence {
+    /// Detectors over the champion's losses that went off since its training and still stand.
+    pub alarms: Alarms,
+    /// Smallest p-value of the columns' Kolmogorov–Smirnov tests times the number of columns.
+    pub smallest_p: Option<f64>,
+    /// ‖x̄ − x̄'‖₁: how far the features' means moved since the period before, in the reference's
+    /// standard deviations, summed over the features.
+    pub feature_shift: Option<f64>,
+    /// The period's newly available rows, answered by versions that no longer serve.
+    pub retired: Vec<Retired>,
+    /// Loss of a constant guess on the period's rows.
+    pub guess: Option<f64>,
+    /// CPU hours that a training would take now, estimated without a clock.
+    pub run_cpu_hours: Option<f64>,
+    /// CPU hours that trainings took in the period, by the same estimate.
+    pub spent_cpu_hours: f64,
+}
+
+/// Detectors that see decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Alarms {
+    /// The t-test over the period's buckets shows a drop that is significant and large enough.
+    pub t_test: bool,
+    /// ADWIN shrank its window of losses, and they rose.
+    pub adwin: bool,
+    /// CUSUM of the losses.
+    pub cusum: bool,
+}
+
+/// A version that no longer serves, scored on the rows that the champion is scored on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retired {
+    /// Periods from its training to the end of the period.
+    pub age: u32,
+    /// Mean loss.
+    pub mean: f64,
 }
 
 /// The champion's live loss, in the task's loss (log loss, squared error).

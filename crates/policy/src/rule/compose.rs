@@ -1,0 +1,52 @@
+//! Rules made of rules.
+
+use super::{Opinion, Rule};
+use crate::history::History;
+use crate::prices::Prices;
+
+/// Those that want a retraining speak first.
+pub(super) fn at_least(count: usize, of: &[Rule], history: &History, prices: &Prices) -> Opinion {
+    let mut opinions = of.iter().map(|rule| rule.opinion(history, prices)).collect::<Vec<_>>();
+    opinions.sort_by_key(|opinion| !opinion.retrains());
+    let wanted = opinions.iter().filter(|opinion| opinion.retrains()).count();
+    let retrain = count <= wanted && 0 < wanted;
+    let heard = opinions.iter().filter(|opinion| opinion.retrains() == retrain);
+    let priority = heard.map(|opinion| opinion.priority).max();
+    let mut all = Opinion::of(retrain, "");
+    all.reasons = opinions.into_iter().flat_map(|opinion| opinion.reasons).collect();
+    if !retrain {
+        // What keeps is the reason for keeping.
+        all.reasons.reverse();
+    }
+    all.priority = priority.unwrap_or(all.priority);
+    all
+}
+
+pub(super) fn warm_up(periods: u32, then: &Rule, history: &History, prices: &Prices) -> Opinion {
+    if history.seen() < u64::from(periods) {
+        let seen = history.seen();
+        return Opinion::keep(format!("{seen} of {periods} periods of warm-up"));
+    }
+    then.opinion(history, prices)
+}
+
+pub(super) fn check(count: usize, of: &[Rule], name: &str) -> Result<(), String> {
+    if of.is_empty() {
+        return Err(format!("`{name}` lists no policy: write at least one"));
+    }
+    if count == 0 || of.len() < count {
+        let listed = of.len();
+        return Err(format!("`{name}` asks for {count} of {listed}: write 1 to {listed}"));
+    }
+    // What never retrains, or always does, leaves the others without a say.
+    for rule in of {
+        if matches!(rule, Rule::Never | Rule::Always | Rule::Thresholds) {
+            let inner = rule.name();
+            return Err(format!(
+                "`{inner}` within `{name}` settles it alone: leave one of them out"
+            ));
+        }
+        rule.check()?;
+    }
+    Ok(())
+}
