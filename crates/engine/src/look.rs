@@ -9,7 +9,8 @@ use afresh_core::signal::Signal;
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::source::Span;
 use afresh_data::spec::Columns;
-use afresh_policy::adviser::{Adviser, State};
+use afresh_policy::adviser::Adviser;
+use afresh_policy::history::History;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -57,7 +58,7 @@ pub enum Error {
 /// A policy between two looks.
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
-    state: State,
+    history: History,
     /// The end of the newest period that it saw, and what served then.
     seen: (Timestamp, VersionId),
     /// The newest run whose end the policy knows of.
@@ -152,7 +153,7 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
                 if observation.at <= was.seen.0 {
                     seen = was.seen;
                 }
-                (Adviser::resume(settings, was.state).map_err(broken)?, was.ended)
+                (Adviser::resume(settings, was.history).map_err(broken)?, was.ended)
             }
             None => (Adviser::new(settings), None),
         };
@@ -164,7 +165,7 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
         if ended_id != known && !ended.and_then(|run| run.outcome).is_some_and(Outcome::promotes) {
             adviser.run_ended();
         }
-        let remembered = Remembered { state: adviser.state().clone(), seen, ended: ended_id };
+        let remembered = Remembered { history: adviser.history().clone(), seen, ended: ended_id };
         let body = serde_json::to_string(&remembered).map_err(|error| broken(error.to_string()))?;
         store.put_document(model, ADVISER, &body).await?;
         Ok((seen.1 == observation.champion).then(|| Signal::Advice(adviser.advise())))

@@ -18,7 +18,7 @@ use afresh_data::spec::Columns;
 use afresh_ml::drift::calibrate::Threshold;
 use afresh_ml::drift::{Drift, Reference};
 use afresh_ml::metrics::loss::row_losses;
-use afresh_policy::observation::Observation;
+use afresh_policy::observation::{Evidence, Observation};
 
 pub use decay::DecayReport;
 
@@ -117,6 +117,7 @@ impl Monitor {
             available_since_cut: available,
             drift: drift.as_ref().map(|drift| drift.score),
             loss: decay.as_ref().map(DecayReport::loss),
+            evidence: Evidence::default(),
         };
         Ok(Sight { observation, drift, threshold, decay, importance: subject.importance, signals })
     }

@@ -3,7 +3,7 @@
 //! Rows belong to neither model's training or selection and stand in time order, which the paired
 //! bootstrap needs to see whether they are autocorrelated.
 
-mod block;
+pub mod block;
 mod bootstrap;
 mod delong;
 mod evidence;

@@ -30,6 +30,18 @@ impl Adviser {
         Ok(Adviser { settings, history: history.check()? })
     }
 
+    /// A policy that goes on from a history in memory.
+    #[must_use]
+    pub fn going_on(settings: Settings, history: History) -> Adviser {
+        Adviser { settings, history }
+    }
+
+    /// What it remembers, for another policy to go on from.
+    #[must_use]
+    pub fn into_history(self) -> History {
+        self.history
+    }
+
     /// What to save with the model.
     #[must_use]
     pub fn history(&self) -> &History {

@@ -1,3 +1,4 @@
 //! Virtual time around the same core and engine: replay and faults.
+pub mod backtest;
 pub mod faults;
 pub mod replay;

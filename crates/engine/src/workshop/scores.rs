@@ -52,6 +52,16 @@ impl Workshop {
         Ok(predictions)
     }
 
+    /// As [`Workshop::predict`], without remembering: for who keeps the predictions.
+    pub fn predict_afresh(
+        &self,
+        version: VersionId,
+        rows: &Rows,
+        positions: &[usize],
+    ) -> Result<Vec<f64>, Error> {
+        self.predict_now(version, rows, positions)
+    }
+
     fn predict_now(
         &self,
         version: VersionId,

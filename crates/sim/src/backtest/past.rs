@@ -1,0 +1,293 @@
+//! A real history as a world: every version of the grid trained once, scored once on everything
+//! after it, and looked at only where a policy's way leads.
+
+mod cache;
+mod sight;
+mod train;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use afresh_core::id::VersionId;
+use afresh_core::time::{Duration, Timestamp, Window};
+use afresh_data::rows::Rows;
+use afresh_engine::settings::TrainingWindow;
+use afresh_engine::workshop::Workshop;
+use afresh_ml::metrics::loss::row_losses;
+use afresh_ml::metrics::{Metric, Task};
+use afresh_policy::observation::Observation;
+use afresh_policy::oracle::Serving;
+
+pub use train::{Failed, Progress, Trainings};
+
+use super::world::World;
+use crate::replay::TRAINING_SECONDS_PER_VALUE_AND_ROUND;
+
+/// What a history is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The training windows, the configured one first.
+    pub windows: Vec<TrainingWindow>,
+    /// Length of a period.
+    pub period: Duration,
+    /// Time before the first version is trained.
+    pub warm_up: Duration,
+    /// Rounds of every training.
+    pub rounds: usize,
+    /// Trainings at a time.
+    pub slots: usize,
+    /// Where trained versions and their scores are kept; safe to delete.
+    pub cache: PathBuf,
+    /// Share of the metric's unit that the t-test's drop must exceed.
+    pub decay_threshold: f64,
+}
+
+/// A history in which every version could have been.
+#[derive(Debug)]
+pub struct Past {
+    workshop: Arc<Workshop>,
+    rows: Arc<Rows>,
+    task: Task,
+    periods: Vec<Window>,
+    windows: usize,
+    /// By period of the training and window; `None` where it failed.
+    cells: Vec<Option<Cell>>,
+    /// One period before the first, on the first window: what the first version is judged by.
+    before: Option<Cell>,
+    /// Rows that became available in each period, in that order.
+    newly: Vec<Vec<usize>>,
+    /// Rows that became available in the period before the first.
+    newly_before: Vec<usize>,
+    /// What a unit of loss is divided by: the label's variance in regression, else 1.
+    unit: f64,
+    drift_seen: Mutex<BTreeMap<(usize, usize), sight::Drifted>>,
+    followed: Mutex<BTreeMap<usize, Arc<Vec<sight::Watched>>>>,
+    shifts: Mutex<Option<Arc<Vec<Option<f64>>>>>,
+}
+
+/// One version of the grid.
+#[derive(Debug)]
+pub struct Cell {
+    version: VersionId,
+    as_of: Timestamp,
+    /// Event times that trained it.
+    window: Window,
+    cpu_hours: f64,
+    /// CPU seconds that its training took when it was done.
+    cpu_seconds: f64,
+    importance: Vec<f64>,
+    /// Position of the first row that has a prediction.
+    first: usize,
+    /// From that row on: as many numbers a row as the task has outputs; NaN where there is none.
+    predictions: Vec<f32>,
+    /// Sum of the losses of each period's labelled rows, from the period of the training on.
+    sums: Vec<f64>,
+}
+
+impl Past {
+    /// The periods.
+    #[must_use]
+    pub fn windows_of_periods(&self) -> &[Window] {
+        &self.periods
+    }
+
+    /// Labelled rows of a period.
+    #[must_use]
+    pub fn labelled(&self, period: usize) -> usize {
+        let range = self.rows.range(self.periods[period]);
+        range.filter(|at| !self.rows.label[*at].is_nan()).count()
+    }
+
+    /// Mean loss of a constant guess over the labelled rows of the first `periods` periods and what
+    /// came before them.
+    #[must_use]
+    pub fn guess(&self, periods: usize) -> f64 {
+        let end = self.periods[periods.min(self.periods.len()) - 1].to;
+        let labels = self.rows.range(Window { from: Timestamp::MIN, to: end });
+        let labels = labels.map(|at| self.rows.label[at]).filter(|label| !label.is_nan());
+        guess(self.task, &labels.collect::<Vec<_>>()).unwrap_or(0.0) / self.unit
+    }
+
+    /// Rows of the median period among the first `periods`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+    pub fn median_rows(&self, periods: usize) -> f64 {
+        let rows = self.periods.iter().take(periods).map(|period| self.rows.range(*period).len());
+        let mut rows = rows.collect::<Vec<_>>();
+        rows.sort_unstable();
+        rows.get(rows.len() / 2).map_or(0.0, |rows| *rows as f64)
+    }
+
+    /// The metric of what served in `period`; `None` where it is undefined there.
+    #[must_use]
+    pub fn metric(&self, metric: Metric, serving: Serving, period: usize) -> Option<f64> {
+        let (labels, predictions) = self.answers(serving, period);
+        metric.value(self.task, &labels, &predictions)
+    }
+
+    /// Mean of the row losses of a way over its periods, in the task's loss.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+    pub fn mean_loss(&self, from: usize, served: &[Serving]) -> Option<f64> {
+        let periods = || (from..).zip(served);
+        let rows = periods().map(|(period, _)| self.labelled(period)).sum::<usize>();
+        let sum = periods().map(|(period, serving)| self.loss(*serving, period)).sum::<f64>();
+        (rows > 0).then(|| sum * self.unit / rows as f64)
+    }
+
+    /// Recorded CPU seconds of a training.
+    #[must_use]
+    pub fn cpu_seconds(&self, serving: Serving) -> f64 {
+        self.cell(serving).map_or(0.0, |cell| cell.cpu_seconds)
+    }
+
+    /// Labels and predictions of the labelled rows of a period.
+    fn answers(&self, serving: Serving, period: usize) -> (Vec<f64>, Vec<f64>) {
+        let Some(cell) = self.cell(serving) else { return (Vec::new(), Vec::new()) };
+        let range = self.rows.range(self.periods[period]);
+        let positions = range.filter(|at| !self.rows.label[*at].is_nan()).collect::<Vec<_>>();
+        self.answers_for(cell, &positions)
+    }
+
+    fn answers_for(&self, cell: &Cell, positions: &[usize]) -> (Vec<f64>, Vec<f64>) {
+        let width = self.task.outputs();
+        let (mut labels, mut predictions) = (Vec::new(), Vec::new());
+        for at in positions {
+            let Some(start) = at.checked_sub(cell.first) else { continue };
+            let Some(row) = cell.predictions.get(start * width..(start + 1) * width) else {
+                continue;
+            };
+            if row[0].is_nan() {
+                continue;
+            }
+            labels.push(self.rows.label[*at]);
+            predictions.extend(row.iter().map(|value| f64::from(*value)));
+        }
+        (labels, predictions)
+    }
+
+    /// Losses of a cell on rows, in the unit of cost; rows that it was trained on are left out.
+    fn losses(&self, cell: &Cell, positions: &[usize]) -> Vec<f64> {
+        let (labels, predictions) = self.answers_for(cell, positions);
+        let mut losses = row_losses(self.task, &labels, &predictions);
+        for loss in &mut losses {
+            *loss /= self.unit;
+        }
+        losses
+    }
+
+    fn cell(&self, serving: Serving) -> Option<&Cell> {
+        self.cells[self.place(serving)].as_ref()
+    }
+
+    /// The first champion is the version trained on the first window when the first period begins.
+    fn place(&self, serving: Serving) -> usize {
+        match serving {
+            Serving::First => 0,
+            Serving::Trained { period, window } => period * self.windows + window,
+        }
+    }
+
+    fn period_of(&self, serving: Serving) -> usize {
+        match serving {
+            Serving::First => 0,
+            Serving::Trained { period, .. } => period,
+        }
+    }
+}
+
+impl World for Past {
+    fn periods(&self) -> usize {
+        self.periods.len()
+    }
+
+    fn windows(&self) -> usize {
+        self.windows
+    }
+
+    fn is_trained(&self, period: usize, window: usize) -> bool {
+        self.cells.get(period * self.windows + window).is_some_and(Option::is_some)
+    }
+
+    fn cpu_hours(&self, version: Serving) -> f64 {
+        self.cell(version).map_or(0.0, |cell| cell.cpu_hours)
+    }
+
+    fn loss(&self, serving: Serving, period: usize) -> f64 {
+        let trained = self.period_of(serving);
+        let sum = self.cell(serving).and_then(|cell| cell.sums.get(period - trained));
+        sum.copied().unwrap_or(0.0)
+    }
+
+    fn loss_until(&self, serving: Serving, period: usize, next: Serving) -> f64 {
+        let (Some(cell), Some(next)) = (self.cell(serving), self.cell(next)) else { return 0.0 };
+        let from = self.periods[period].from;
+        let takes = next.training_takes();
+        let to = from.after(takes).min(self.periods[period].to);
+        let range = self.rows.range(Window { from, to });
+        if range.is_empty() {
+            return 0.0;
+        }
+        let labelled = range.filter(|at| !self.rows.label[*at].is_nan()).collect::<Vec<_>>();
+        0.0 + self.losses(cell, &labelled).iter().sum::<f64>()
+    }
+
+    fn seen(&self, version: Serving, period: usize) -> Option<f64> {
+        let losses = self.losses(self.cell(version)?, &self.newly[period]);
+        mean(&losses)
+    }
+
+    fn observe(&self, serving: Serving, period: usize) -> Observation {
+        self.sight(serving, period)
+    }
+}
+
+impl Cell {
+    /// From the beginning of the training until the version serves.
+    fn training_takes(&self) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of milliseconds, far below 2^53"
+        )]
+        let takes = Duration((self.cpu_hours * 3_600_000.0) as u64);
+        takes
+    }
+}
+
+/// CPU hours of a training, estimated without a clock.
+#[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+fn estimated_hours(rows: usize, features: usize, rounds: usize) -> f64 {
+    (rows * features * rounds.max(1)) as f64 * TRAINING_SECONDS_PER_VALUE_AND_ROUND / 3_600.0
+}
+
+/// Mean loss of the best constant on labels; `None` without any.
+fn guess(task: Task, labels: &[f64]) -> Option<f64> {
+    let outputs = task.outputs();
+    let mut constant = vec![0.0; outputs];
+    let count = labels.len() as f64;
+    for label in labels {
+        match task {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a class index"
+            )]
+            Task::Multiclass { .. } => constant[*label as usize] += 1.0 / count,
+            Task::Binary | Task::Regression => constant[0] += label / count,
+        }
+    }
+    let predictions = constant.repeat(labels.len());
+    mean(&row_losses(task, labels, &predictions))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Waits for what another thread panicked with: the maps hold plain results.
+fn open<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,331 @@
+//! Trains every version of the grid once and scores it once, in parallel within slots, from the
+//! cache where it was done before.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use afresh_core::time::{Timestamp, Window};
+use afresh_data::rows::Rows;
+use afresh_data::spec::Columns;
+use afresh_engine::settings::TrainingWindow;
+use afresh_engine::workshop::{self, Once, Workshop, task};
+use afresh_ml::metrics::Task;
+use afresh_ml::metrics::loss::row_losses;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::cache::{self, Kept};
+use super::{Cell, Past, Plan, estimated_hours};
+use crate::replay::{Error, periods};
+
+/// Rows scored at a time.
+const ROWS_AT_A_TIME: usize = 65_536;
+
+/// How far the trainings are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Versions trained and scored.
+    pub done: usize,
+    /// Of them from the cache.
+    pub cached: usize,
+    /// In all.
+    pub of: usize,
+    /// CPU seconds that the trainings took so far, without those from the cache.
+    pub cpu_seconds: f64,
+}
+
+/// What the trainings came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trainings {
+    /// Different versions.
+    pub distinct: usize,
+    /// Of them from the cache.
+    pub cached: usize,
+    /// CPU seconds of all of them when they were done.
+    pub cpu_seconds: f64,
+    /// Those that could not be trained.
+    pub failed: Vec<Failed>,
+}
+
+/// A version that could not be trained; the rest of the backtest does without.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// When it would have been trained.
+    pub at: Timestamp,
+    /// Position of its window.
+    pub window: usize,
+    /// Why.
+    pub why: String,
+}
+
+/// One version to be trained.
+#[derive(Clone, Copy, Debug)]
+struct Version {
+    /// Place in the grid; `None` is the one before the first.
+    place: Option<usize>,
+    window: Window,
+    position: usize,
+    as_of: Timestamp,
+}
+
+impl Past {
+    /// Trains and scores whatever the plan needs and the cache has not. `progress` hears of each.
+    pub async fn build(
+        workshop: Workshop,
+        plan: &Plan,
+        progress: impl Fn(Progress) + Send,
+    ) -> Result<(Past, Trainings), Error> {
+        let failed = |source| Error::Worker { at: Timestamp::MIN, source };
+        let rows = workshop.rows(Window::ALL, Columns::All).await.map_err(failed)?;
+        let all = periods(&rows, plan.period, plan.warm_up);
+        let model = workshop.settings().model.clone();
+        if all.is_empty() {
+            let (period, warm_up) = (plan.period, plan.warm_up);
+            let ends = (rows.event_time.first(), rows.event_time.last());
+            let span = match ends {
+                (Some(first), Some(last)) => last.since(*first),
+                _ => afresh_core::time::Duration::ZERO,
+            };
+            return Err(Error::TooShort { model, span, period, warm_up });
+        }
+        let fingerprint = workshop.fingerprint().await.map_err(failed)?;
+        let work = tasks(plan, &all);
+        let (of, workshop) = (work.len(), Arc::new(workshop));
+        let slots = Arc::new(Semaphore::new(plan.slots.max(1)));
+        let mut set = JoinSet::new();
+        for task in work {
+            let (workshop, rows, slots) =
+                (Arc::clone(&workshop), Arc::clone(&rows), Arc::clone(&slots));
+            let (fingerprint, folder) = (fingerprint.clone(), plan.cache.clone());
+            let rounds = plan.rounds;
+            set.spawn(async move {
+                // Closed by nobody, so that there is always a permit to come.
+                let permit = slots.acquire_owned().await;
+                let made = make(&workshop, &rows, &task, rounds, &folder, &fingerprint).await;
+                drop(permit);
+                (task, made)
+            });
+        }
+        let mut trainings = Trainings::default();
+        let mut done = 0;
+        let mut fresh_seconds = 0.0;
+        let mut made = BTreeMap::new();
+        while let Some(next) = set.join_next().await {
+            let (task, cell) = next.map_err(|_stopped| Error::Interrupted)?;
+            done += 1;
+            match cell {
+                Ok((cell, cached)) => {
+                    trainings.distinct += 1;
+                    trainings.cached += usize::from(cached);
+                    trainings.cpu_seconds += cell.cpu_seconds;
+                    fresh_seconds += if cached { 0.0 } else { cell.cpu_seconds };
+                    made.insert(task.place, cell);
+                }
+                Err(source) if is_permanent(&source) => trainings.failed.push(Failed {
+                    at: task.as_of,
+                    window: task.position,
+                    why: workshop::chain(&source),
+                }),
+                Err(source) => return Err(Error::Worker { at: task.as_of, source }),
+            }
+            let cached = trainings.cached;
+            progress(Progress { done, cached, of, cpu_seconds: fresh_seconds });
+        }
+        trainings.failed.sort_by_key(|failed| (failed.at, failed.window));
+        let kind = task(workshop.feed().schema());
+        let mut past = Past {
+            task: kind,
+            windows: plan.windows.len(),
+            cells: (0..all.len() * plan.windows.len()).map(|_| None).collect(),
+            before: made.remove(&None),
+            newly: all.iter().map(|period| available(&rows, *period)).collect(),
+            newly_before: available(&rows, before(all[0])),
+            unit: unit(kind, &rows, all[0].from),
+            periods: all,
+            rows,
+            workshop,
+            drift_seen: Mutex::default(),
+            followed: Mutex::default(),
+            shifts: Mutex::default(),
+        };
+        for (place, cell) in made {
+            if let Some(place) = place {
+                past.cells[place] = Some(cell);
+            }
+        }
+        past.add_up();
+        if past.cells[0].is_none() {
+            let first = trainings.failed.iter().find(|failed| failed.at == past.periods[0].from);
+            let why = first.map_or_else(|| "it was not trained".to_owned(), |f| f.why.clone());
+            let at = past.periods[0].from;
+            return Err(Error::NoFirstVersion { model, at, why });
+        }
+        Ok((past, trainings))
+    }
+
+    /// Adds the losses of each version up by period.
+    fn add_up(&mut self) {
+        let mut cells = std::mem::take(&mut self.cells);
+        let ranges = self.periods.iter().map(|period| self.labelled_in(*period));
+        let ranges = ranges.collect::<Vec<_>>();
+        for (place, cell) in cells.iter_mut().enumerate() {
+            let Some(cell) = cell else { continue };
+            let trained = place / self.windows;
+            let sums = ranges[trained..]
+                .iter()
+                .map(|positions| 0.0 + self.losses(cell, positions).iter().sum::<f64>());
+            cell.sums = sums.collect();
+        }
+        self.cells = cells;
+    }
+
+    fn labelled_in(&self, window: Window) -> Vec<usize> {
+        self.rows.range(window).filter(|at| !self.rows.label[*at].is_nan()).collect()
+    }
+}
+
+/// Every cell of the grid, and the one before the first.
+fn tasks(plan: &Plan, periods: &[Window]) -> Vec<Version> {
+    let mut tasks = Vec::new();
+    for (number, period) in periods.iter().enumerate() {
+        for (position, window) in plan.windows.iter().enumerate() {
+            let as_of = period.from;
+            let place = Some(number * plan.windows.len() + position);
+            tasks.push(Version { place, window: of(*window, as_of), position, as_of });
+        }
+    }
+    let as_of = before(periods[0]).from;
+    if let Some(window) = plan.windows.first() {
+        tasks.insert(0, Version { place: None, window: of(*window, as_of), position: 0, as_of });
+    }
+    tasks
+}
+
+fn of(window: TrainingWindow, as_of: Timestamp) -> Window {
+    window.at(as_of, None)
+}
+
+/// The stretch of the same length before a period.
+fn before(period: Window) -> Window {
+    Window { from: period.from.before(period.length()), to: period.from }
+}
+
+async fn make(
+    workshop: &Arc<Workshop>,
+    rows: &Arc<Rows>,
+    task: &Version,
+    rounds: usize,
+    folder: &Path,
+    fingerprint: &str,
+) -> Result<(Cell, bool), workshop::Error> {
+    let Once { version, artifact, cached } =
+        workshop.train_once(task.window, task.as_of, rounds).await?;
+    let path = cache::path(folder, &artifact.hash().0, fingerprint);
+    let kept = match cache::read(&path) {
+        Some(kept) => kept,
+        None => {
+            let (workshop, rows, as_of) = (Arc::clone(workshop), Arc::clone(rows), task.as_of);
+            let scored =
+                tokio::task::spawn_blocking(move || score(&workshop, &rows, version, as_of));
+            let stopped = |_| workshop::Error::Missing("the scoring was stopped".to_owned());
+            let kept = scored.await.map_err(stopped)??;
+            if let Err(error) = cache::write(&path, &kept) {
+                tracing::warn!(%error, "predictions are not kept: the next backtest scores again");
+            }
+            kept
+        }
+    };
+    let manifest = artifact.manifest();
+    let gains = manifest.schema.features.iter().map(|feature| {
+        let found = manifest.importance.iter().find(|of| of.feature == feature.name);
+        found.map_or(0.0, |found| found.gain)
+    });
+    let features = manifest.schema.features.len();
+    let cell = Cell {
+        version,
+        as_of: task.as_of,
+        window: task.window,
+        cpu_hours: estimated_hours(manifest.rows, features, manifest.rounds_added),
+        cpu_seconds: manifest.cpu_seconds,
+        importance: gains.collect(),
+        first: kept.first,
+        predictions: kept.predictions,
+        sums: Vec::new(),
+    };
+    Ok((cell, cached))
+}
+
+/// Predicts every labelled row that the version was not trained on.
+fn score(
+    workshop: &Workshop,
+    rows: &Rows,
+    version: afresh_core::id::VersionId,
+    as_of: Timestamp,
+) -> Result<Kept, workshop::Error> {
+    let width = workshop.feed().schema().outputs();
+    let unseen = |at: &usize| {
+        rows.available_at[*at].is_some_and(|available| as_of <= available)
+            && !rows.label[*at].is_nan()
+    };
+    let positions = (0..rows.len()).filter(unseen).collect::<Vec<_>>();
+    let Some(first) = positions.first().copied() else {
+        return Ok(Kept { first: rows.len(), predictions: Vec::new() });
+    };
+    let mut predictions = vec![f32::NAN; (rows.len() - first) * width];
+    for positions in positions.chunks(ROWS_AT_A_TIME) {
+        let answers = workshop.predict_afresh(version, rows, positions)?;
+        for (at, answer) in positions.iter().zip(answers.chunks_exact(width)) {
+            for (kept, value) in predictions[(at - first) * width..].iter_mut().zip(answer) {
+                #[expect(clippy::cast_possible_truncation, reason = "kept in single precision")]
+                let single = *value as f32;
+                *kept = single;
+            }
+        }
+    }
+    Ok(Kept { first, predictions })
+}
+
+/// Labelled rows that became available in a window, in that order.
+fn available(rows: &Rows, window: Window) -> Vec<usize> {
+    let inside = |at: &usize| {
+        rows.available_at[*at].is_some_and(|when| window.contains(when))
+            && !rows.label[*at].is_nan()
+    };
+    let until: Range<usize> = 0..rows.range(Window { from: Timestamp::MIN, to: window.to }).end;
+    let mut positions = until.filter(inside).collect::<Vec<_>>();
+    positions.sort_by_key(|at| rows.available_at[*at]);
+    positions
+}
+
+/// The label's variance before the first period in regression, so that prices mean the same for
+/// every label; else 1.
+fn unit(task: Task, rows: &Rows, until: Timestamp) -> f64 {
+    if task != Task::Regression {
+        return 1.0;
+    }
+    let range = rows.range(Window { from: Timestamp::MIN, to: until });
+    let labels = range.map(|at| rows.label[at]).filter(|label| label.is_finite());
+    let labels = labels.collect::<Vec<_>>();
+    let count = labels.len() as f64;
+    let mean = labels.iter().sum::<f64>() / count;
+    let guesses = vec![mean; labels.len()];
+    let variance = row_losses(task, &labels, &guesses).iter().sum::<f64>() / count;
+    if variance.is_finite() && variance > 0.0 { variance } else { 1.0 }
+}
+
+/// Whether a version that failed is left out, and the rest goes on.
+fn is_permanent(error: &workshop::Error) -> bool {
+    use afresh_train::error::Retry;
+    match error {
+        workshop::Error::Training { source, .. } => source.retry() == Retry::Permanent,
+        workshop::Error::Version { source, .. } => source.retry() == Retry::Permanent,
+        workshop::Error::Missing(_) => true,
+        workshop::Error::Rows { .. }
+        | workshop::Error::Split { .. }
+        | workshop::Error::Dataset { .. }
+        | workshop::Error::Comparison { .. }
+        | workshop::Error::Store(_) => false,
+    }
+}

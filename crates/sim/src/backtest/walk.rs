@@ -1,0 +1,205 @@
+//! One policy's way through a history: it decides at the beginning of each period from what was
+//! seen up to then, and pays for what it does.
+
+use std::ops::Range;
+
+use afresh_policy::adviser::Adviser;
+use afresh_policy::history::History;
+use afresh_policy::observation::Retired;
+use afresh_policy::oracle::{Choice, Serving};
+use afresh_policy::rule::Rule;
+use afresh_policy::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+use super::world::{Tariff, World};
+
+/// Versions that served before and go on being scored, so that ageing can be told.
+const RETIRED_MAX: usize = 4;
+
+/// On what data a policy retrains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pick {
+    /// Always on this window of the grid.
+    Window(usize),
+    /// Each time on the window whose model, trained a period earlier, does best on the rows that
+    /// became available since. All those trainings are paid for.
+    Auto,
+}
+
+/// Where a way has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// What serves.
+    pub serving: Serving,
+    /// What the policy remembers: any policy can go on from here.
+    pub history: History,
+    /// What served before, oldest first.
+    pub retired: Vec<Serving>,
+    /// Number of what serves, counted from 1.
+    pub number: u64,
+}
+
+/// A way through some periods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Way {
+    /// One choice per period.
+    pub choices: Vec<Choice>,
+    /// What each period cost, its retraining included.
+    pub costs: Vec<f64>,
+    /// What served at the end of each period.
+    pub served: Vec<Serving>,
+    /// Retrainings.
+    pub runs: usize,
+    /// Trainings of `Auto` that were only judged.
+    pub tried: Vec<Serving>,
+    /// Where it ends.
+    pub end: Standing,
+}
+
+impl Standing {
+    /// The first champion, and nothing seen yet.
+    #[must_use]
+    pub fn first() -> Standing {
+        Standing {
+            serving: Serving::First,
+            history: History::default(),
+            retired: Vec::new(),
+            number: 1,
+        }
+    }
+
+    /// The same memory with another champion.
+    #[must_use]
+    pub fn with_champion(mut self, serving: Serving) -> Standing {
+        if self.serving != serving {
+            self.take_over(serving);
+        }
+        self
+    }
+
+    fn take_over(&mut self, next: Serving) {
+        self.retired.push(self.serving);
+        if RETIRED_MAX < self.retired.len() {
+            self.retired.remove(0);
+        }
+        self.serving = next;
+        self.number += 1;
+    }
+}
+
+impl Way {
+    /// In the owner's unit.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        0.0 + self.costs.iter().sum::<f64>()
+    }
+}
+
+/// Goes through `periods`.
+pub fn walk(
+    world: &impl World,
+    tariff: &Tariff,
+    periods: Range<usize>,
+    (rule, pick): (&Rule, Pick),
+    standing: Standing,
+) -> Way {
+    let Standing { serving, history, retired, number } = standing;
+    let settings = Settings { rule: rule.clone(), rows_min: 1, prices: tariff.prices() };
+    let mut adviser = Adviser::going_on(settings, history);
+    let mut at = Standing { serving, history: History::default(), retired, number };
+    let length = periods.len();
+    let mut way = Way {
+        choices: Vec::with_capacity(length),
+        costs: Vec::with_capacity(length),
+        served: Vec::with_capacity(length),
+        runs: 0,
+        tried: Vec::new(),
+        end: Standing::first(),
+    };
+    for period in periods {
+        let chosen = adviser.wants().then(|| window(world, period, pick)).flatten();
+        let mut spent = 0.0;
+        let (choice, cost) = match chosen {
+            None => (Choice::Keep, tariff.keep(world, at.serving, period)),
+            Some(window) => {
+                let next = Serving::Trained { period, window };
+                let mut price = tariff.run(world, next);
+                spent += world.cpu_hours(next);
+                if pick == Pick::Auto {
+                    let (tried, share) = tried(world, period, next);
+                    // A price per run stands for its computing: more of that costs more.
+                    price += tariff.per_run * share;
+                    for version in &tried {
+                        price += tariff.per_cpu_hour * world.cpu_hours(*version);
+                        spent += world.cpu_hours(*version);
+                    }
+                    way.tried.extend(tried);
+                }
+                let cost = price + tariff.switch(world, at.serving, period, next);
+                at.take_over(next);
+                way.runs += 1;
+                (Choice::Retrain { window }, cost)
+            }
+        };
+        way.choices.push(choice);
+        way.costs.push(cost);
+        way.served.push(at.serving);
+        let mut seen = world.observe(at.serving, period);
+        seen.champion = afresh_core::id::VersionId(at.number);
+        seen.evidence.spent_cpu_hours = spent;
+        seen.evidence.retired = at
+            .retired
+            .iter()
+            .filter_map(|version| {
+                let mean = world.seen(*version, period)?;
+                Some(Retired { age: age(*version, period), mean })
+            })
+            .collect();
+        adviser.observe(&seen);
+    }
+    at.history = adviser.into_history();
+    way.end = at;
+    way
+}
+
+/// Periods from the training of `version` to the end of `period`.
+fn age(version: Serving, period: usize) -> u32 {
+    let trained = match version {
+        Serving::First => 0,
+        Serving::Trained { period, .. } => period,
+    };
+    u32::try_from(period + 1 - trained.min(period)).unwrap_or(u32::MAX)
+}
+
+/// The window that trains at the beginning of `period`; `None` where none can.
+fn window(world: &impl World, period: usize, pick: Pick) -> Option<usize> {
+    match pick {
+        Pick::Window(window) => world.is_trained(period, window).then_some(window),
+        Pick::Auto => {
+            let can = (0..world.windows()).filter(|window| world.is_trained(period, *window));
+            let judged = can.map(|window| {
+                let before =
+                    period.checked_sub(1).filter(|before| world.is_trained(*before, window));
+                let seen = before.and_then(|before| {
+                    world.seen(Serving::Trained { period: before, window }, before)
+                });
+                (window, seen.unwrap_or(f64::INFINITY))
+            });
+            judged.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(window, _)| window)
+        }
+    }
+}
+
+/// What `Auto` trained to compare before it trained `next`, and their computing as a share of its.
+fn tried(world: &impl World, period: usize, next: Serving) -> (Vec<Serving>, f64) {
+    let Some(before) = period.checked_sub(1) else { return (Vec::new(), 0.0) };
+    let tried = (0..world.windows())
+        .filter(|window| world.is_trained(before, *window))
+        .map(|window| Serving::Trained { period: before, window })
+        .collect::<Vec<_>>();
+    let hours = world.cpu_hours(next);
+    let all = tried.iter().map(|version| world.cpu_hours(*version)).sum::<f64>();
+    let share = if hours > 0.0 { all / hours } else { 0.0 };
+    (tried, share)
+}

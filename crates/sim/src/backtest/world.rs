@@ -1,0 +1,140 @@
+//! What a backtest needs to know of a history: what every version that could have been trained
+//! would have lost in every period, and what one would have seen of it.
+
+use afresh_policy::observation::Observation;
+use afresh_policy::oracle::{Hindsight, Serving};
+use afresh_policy::prices::Prices;
+
+/// A history with every version that could have been.
+pub trait World {
+    /// Number of periods.
+    fn periods(&self) -> usize;
+
+    /// Number of training windows.
+    fn windows(&self) -> usize;
+
+    /// Whether a version can be trained at the beginning of `period` on `window`.
+    fn is_trained(&self, period: usize, window: usize) -> bool;
+
+    /// CPU hours of the training of `version`, estimated without a clock; 0 for the first.
+    fn cpu_hours(&self, version: Serving) -> f64;
+
+    /// Loss of `serving` over all labelled rows of `period`.
+    fn loss(&self, serving: Serving, period: usize) -> f64;
+
+    /// Of that, on the rows before `next`, trained at the beginning of the period, serves.
+    fn loss_until(&self, serving: Serving, period: usize, next: Serving) -> f64;
+
+    /// Mean loss of `version` over the rows that became available in `period`; `None` without any.
+    fn seen(&self, version: Serving, period: usize) -> Option<f64>;
+
+    /// What the monitors see of `serving` at the end of `period`; versions retired and CPU spent are
+    /// the path's to add. Looks at nothing that became available later.
+    fn observe(&self, serving: Serving, period: usize) -> Observation;
+}
+
+/// Prices that hold over a whole backtest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tariff {
+    /// Of one unit of loss.
+    pub per_loss: f64,
+    /// Of a run, whatever it trains.
+    pub per_run: f64,
+    /// Of a CPU hour.
+    pub per_cpu_hour: f64,
+}
+
+impl Tariff {
+    /// The same, as a policy reads it.
+    #[must_use]
+    pub fn prices(&self) -> Prices {
+        let some = |price: f64| (price > 0.0).then_some(price);
+        Prices {
+            per_loss: self.per_loss,
+            per_run: some(self.per_run),
+            per_cpu_hour: some(self.per_cpu_hour),
+        }
+    }
+
+    /// With runs and CPU hours at `factor` of their price.
+    #[must_use]
+    pub fn with_runs_at(&self, factor: f64) -> Tariff {
+        Tariff { per_run: self.per_run * factor, per_cpu_hour: self.per_cpu_hour * factor, ..*self }
+    }
+
+    /// What training `version` costs.
+    pub fn run(&self, world: &impl World, version: Serving) -> f64 {
+        self.per_run + self.per_cpu_hour * world.cpu_hours(version)
+    }
+
+    /// What serving `serving` through `period` costs.
+    pub fn keep(&self, world: &impl World, serving: Serving, period: usize) -> f64 {
+        self.per_loss * world.loss(serving, period)
+    }
+
+    /// What `period` costs where `next`, trained at its beginning, takes over from `serving`; the
+    /// price of the training is not in it.
+    pub fn switch(
+        &self,
+        world: &impl World,
+        serving: Serving,
+        period: usize,
+        next: Serving,
+    ) -> f64 {
+        let before = world.loss_until(serving, period, next);
+        let after = world.loss(next, period) - world.loss_until(next, period, next);
+        self.per_loss * (before + after).max(0.0)
+    }
+}
+
+/// Some periods of a world at a tariff, in hindsight.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'w, W> {
+    /// The world.
+    pub world: &'w W,
+    /// The prices.
+    pub tariff: Tariff,
+    /// First period.
+    pub from: usize,
+    /// After the last period.
+    pub to: usize,
+    /// What serves when the first period begins.
+    pub champion: Serving,
+}
+
+impl<W> Stretch<'_, W> {
+    /// A version of the stretch as the world knows it.
+    #[must_use]
+    pub fn version(&self, serving: Serving) -> Serving {
+        match serving {
+            Serving::First => self.champion,
+            Serving::Trained { period, window } => {
+                Serving::Trained { period: self.from + period, window }
+            }
+        }
+    }
+}
+
+impl<W: World> Hindsight for Stretch<'_, W> {
+    fn periods(&self) -> usize {
+        self.to - self.from
+    }
+
+    fn windows(&self) -> usize {
+        self.world.windows()
+    }
+
+    fn keep(&self, serving: Serving, period: usize) -> f64 {
+        self.tariff.keep(self.world, self.version(serving), self.from + period)
+    }
+
+    fn retrain(&self, serving: Serving, period: usize, window: usize) -> Option<f64> {
+        let at = self.from + period;
+        if !self.world.is_trained(at, window) {
+            return None;
+        }
+        let next = Serving::Trained { period: at, window };
+        let switch = self.tariff.switch(self.world, self.version(serving), at, next);
+        Some(self.tariff.run(self.world, next) + switch)
+    }
+}
