@@ -157,7 +157,7 @@ impl History {
     }
 
     /// Periods from the training of what served to the end of the period at `place`.
-    fn age_at(&self, place: usize) -> f64 {
+    pub(crate) fn age_at(&self, place: usize) -> f64 {
         let champion = self.records[place].observation.champion;
         let same = |record: &&Record| record.observation.champion == champion;
         let periods = self.records[..=place].iter().rev().take_while(same).count();

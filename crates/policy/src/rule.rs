@@ -4,12 +4,15 @@
 //! | rule | source |
 //! |---|---|
 //! | Markov, CARA-T, CARA-CT, CARA-P | Mahadevan & Mathioudakis 2024, arXiv 2310.04216 |
+//! | UPF | Regol et al., ICML 2025, arXiv 2505.14903 |
+//! | DriftSurf | Tahmasbi et al., ICML 2021 |
 //! | budget queue | RCCDA, arXiv 2505.24149, after Neely's drift plus penalty |
 //! | economic | the economic order quantity (Harris 1913) on the measured ageing of versions |
 
 mod compose;
 pub(crate) mod loss;
 mod rhythm;
+mod upf;
 
 use afresh_core::signal::{Priority, Verdict};
 use serde::{Deserialize, Serialize};
@@ -87,6 +90,20 @@ pub enum Rule {
         cpu_hours: f64,
         /// Weight of the gain against the queue.
         weight: f64,
+    },
+    /// UPF: when the foretold error of keeping exceeds that of retraining, the run's price included, at
+    /// the 95th percentile.
+    Upf {
+        /// Periods looked ahead, at least 1.
+        horizon: u32,
+    },
+    /// DriftSurf: on an alarm a fresh version is tried beside the old one for a while, the better one
+    /// serves, and it stays only if it won as a whole. Live the trial is the gate and the canary's.
+    DriftSurf {
+        /// What raises the alarm.
+        test: Detector,
+        /// Periods of the trial, at least 1.
+        trial: u32,
     },
     /// When one of them says so.
     Any {
@@ -172,6 +189,8 @@ impl Rule {
             Rule::BudgetQueue { cpu_hours, weight } => {
                 loss::budget_queue(history, prices, *cpu_hours, *weight)
             }
+            Rule::Upf { horizon } => upf::upf(history, prices, *horizon),
+            Rule::DriftSurf { test, .. } => loss::decay(history, *test),
             Rule::Any { of } => compose::at_least(1, of, history, prices),
             Rule::All { of } => compose::at_least(of.len(), of, history, prices),
             Rule::AtLeast { count, of } => compose::at_least(*count, of, history, prices),
@@ -198,6 +217,8 @@ impl Rule {
             Rule::CaraCt { .. } => "cara-ct".to_owned(),
             Rule::Economic { .. } => "economic".to_owned(),
             Rule::BudgetQueue { .. } => "budget-queue".to_owned(),
+            Rule::Upf { .. } => "upf".to_owned(),
+            Rule::DriftSurf { .. } => "driftsurf".to_owned(),
             Rule::Any { of } if is_periodic_decay(of) => "periodic+decay".to_owned(),
             Rule::Any { of } => format!("any({})", joined(of, ", ")),
             Rule::All { of } => format!("all({})", joined(of, ", ")),
@@ -235,6 +256,11 @@ impl Rule {
             Rule::BudgetQueue { cpu_hours, weight } => {
                 above("cpu_hours", *cpu_hours).and_then(|()| above("weight", *weight))
             }
+            Rule::Upf { horizon: 0 } => Err("`horizon` is 0 periods: write at least 1".to_owned()),
+            Rule::DriftSurf { trial: 0, .. } => {
+                Err("`trial` is 0 periods: write at least 1".to_owned())
+            }
+            Rule::Upf { .. } | Rule::DriftSurf { .. } => Ok(()),
             Rule::Any { of } => compose::check(1, of, "any"),
             Rule::All { of } => compose::check(of.len(), of, "all"),
             Rule::AtLeast { count, of } => compose::check(*count, of, "at least"),
@@ -261,8 +287,36 @@ impl Rule {
             | Rule::CaraCt { .. }
             | Rule::Economic { .. }
             | Rule::BudgetQueue { .. }
+            | Rule::Upf { .. }
+            | Rule::DriftSurf { .. }
             | Rule::All { .. }
             | Rule::AtLeast { .. } => None,
+        }
+    }
+
+    /// Whether drift must be measured for it: the dearest of what is observed.
+    #[must_use]
+    pub fn looks_at_drift(&self) -> bool {
+        match self {
+            Rule::Drift { .. } | Rule::KolmogorovSmirnov { .. } => true,
+            Rule::Any { of } | Rule::All { of } | Rule::AtLeast { of, .. } => {
+                of.iter().any(Rule::looks_at_drift)
+            }
+            Rule::WarmUp { then, .. } => then.looks_at_drift(),
+            Rule::Never
+            | Rule::Always
+            | Rule::Thresholds
+            | Rule::Every { .. }
+            | Rule::Phase { .. }
+            | Rule::Volume { .. }
+            | Rule::Decay { .. }
+            | Rule::Markov { .. }
+            | Rule::CaraT { .. }
+            | Rule::CaraCt { .. }
+            | Rule::Economic { .. }
+            | Rule::BudgetQueue { .. }
+            | Rule::Upf { .. }
+            | Rule::DriftSurf { .. } => false,
         }
     }
 
@@ -280,7 +334,7 @@ impl Rule {
             | Rule::CaraT { .. }
             | Rule::CaraCt { .. }
             | Rule::Economic { .. } => 3,
-            Rule::BudgetQueue { .. } => 4,
+            Rule::BudgetQueue { .. } | Rule::Upf { .. } | Rule::DriftSurf { .. } => 4,
             Rule::Any { of } | Rule::All { of } | Rule::AtLeast { of, .. } => {
                 1 + of.iter().map(Rule::parts).sum::<usize>()
             }

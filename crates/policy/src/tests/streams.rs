@@ -148,11 +148,19 @@ fn costs_of_staleness_win_where_models_age_steadily() {
 }
 
 #[test]
+fn forecasts_win_where_models_age_steadily() {
+    // A rhythm gives the forecast its first errors of older versions.
+    let of = vec![Rule::Upf { horizon: 4 }, Rule::Every { periods: 8 }];
+    GRADUAL.is_won_by(&Rule::Any { of });
+}
+
+#[test]
 fn alarms_win_where_the_concept_jumps() {
     ABRUPT.is_won_by(&Rule::Drift { score: 0.15 });
     ABRUPT.is_won_by(&Rule::KolmogorovSmirnov { p: 0.01 });
     for test in [Detector::Sequential, Detector::TTest, Detector::Adwin, Detector::Cusum] {
         ABRUPT.is_won_by(&Rule::Decay { test });
+        ABRUPT.is_won_by(&Rule::DriftSurf { test, trial: 2 });
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::family::{self, Family, Scale};
 use super::walk::{Pick, Standing, Way, walk};
-use super::world::{Stretch, Tariff, World};
+use super::world::{Look, Stretch, Tariff, World};
 
 /// Resamples behind an interval.
 const RESAMPLES: usize = 1_000;
@@ -221,7 +221,7 @@ impl<W: World> Contest<'_, W> {
         for period in periods.clone() {
             costs.push(self.tariff.keep(self.world, Serving::First, period));
             #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
-            rows.push(self.world.observe(Serving::First, period).rows as f64);
+            rows.push(self.world.observe(Serving::First, period, Look::WithoutDrift).rows as f64);
         }
         let last = periods.end.saturating_sub(1);
         let version = Serving::Trained { period: last, window: self.home };

@@ -61,6 +61,11 @@ pub fn all(scale: &Scale) -> Vec<Family> {
         let rules = [decay()].into_iter().chain([2, 4].map(rested));
         families.push(Family::new(test.name(), rules));
     }
+    let surf = |trial| Rule::DriftSurf { test: Detector::Sequential, trial };
+    families.push(Family::new("driftsurf", [1, 2, 4].map(surf)));
+    // A rhythm gives the forecast its first errors of older versions.
+    let upf = |horizon| Rule::Any { of: vec![Rule::Upf { horizon }, Rule::Every { periods: 8 }] };
+    families.push(Family::new("upf", [2, 4, 8].map(upf)));
     let both = rhythms().filter(|periods| 3 <= *periods);
     let both = both.flat_map(|periods| [1, 2].map(|rest| Rule::periodic_decay(periods, rest)));
     families.push(Family::new("periodic+decay", both));

@@ -21,7 +21,7 @@ use afresh_policy::oracle::Serving;
 
 pub use train::{Failed, Progress, Trainings};
 
-use super::world::World;
+use super::world::{Look, World};
 use crate::replay::TRAINING_SECONDS_PER_VALUE_AND_ROUND;
 
 /// What a history is made of.
@@ -238,8 +238,8 @@ impl World for Past {
         mean(&losses)
     }
 
-    fn observe(&self, serving: Serving, period: usize) -> Observation {
-        self.sight(serving, period)
+    fn observe(&self, serving: Serving, period: usize, look: Look) -> Observation {
+        self.sight(serving, period, look)
     }
 }
 

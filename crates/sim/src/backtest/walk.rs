@@ -1,6 +1,8 @@
 //! One policy's way through a history: it decides at the beginning of each period from what was
 //! seen up to then, and pays for what it does.
 
+mod surf;
+
 use std::ops::Range;
 
 use afresh_policy::adviser::Adviser;
@@ -11,7 +13,7 @@ use afresh_policy::rule::Rule;
 use afresh_policy::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Tariff, World};
+use super::world::{Look, Tariff, World};
 
 /// Versions that served before and go on being scored, so that ageing can be told.
 const RETIRED_MAX: usize = 4;
@@ -117,8 +119,14 @@ pub fn walk(
         tried: Vec::new(),
         end: Standing::first(),
     };
+    let look = if rule.looks_at_drift() { Look::WithDrift } else { Look::WithoutDrift };
+    let mut surf = surf::Surf::of(rule);
     for period in periods {
-        let chosen = adviser.wants().then(|| window(world, period, pick)).flatten();
+        if let Some(surf) = &mut surf {
+            surf.judge(world, period, &mut at);
+        }
+        let asked = surf.as_ref().is_none_or(surf::Surf::may_start) && adviser.wants();
+        let chosen = asked.then(|| window(world, period, pick)).flatten();
         let mut spent = 0.0;
         let (choice, cost) = match chosen {
             None => (Choice::Keep, tariff.keep(world, at.serving, period)),
@@ -137,6 +145,9 @@ pub fn walk(
                     way.tried.extend(tried);
                 }
                 let cost = price + tariff.switch(world, at.serving, period, next);
+                if let Some(surf) = &mut surf {
+                    surf.start(at.serving, next);
+                }
                 at.take_over(next);
                 way.runs += 1;
                 (Choice::Retrain { window }, cost)
@@ -145,7 +156,7 @@ pub fn walk(
         way.choices.push(choice);
         way.costs.push(cost);
         way.served.push(at.serving);
-        let mut seen = world.observe(at.serving, period);
+        let mut seen = world.observe(at.serving, period, look);
         seen.champion = afresh_core::id::VersionId(at.number);
         seen.evidence.spent_cpu_hours = spent;
         seen.evidence.retired = at

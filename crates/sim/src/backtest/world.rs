@@ -30,7 +30,16 @@ pub trait World {
 
     /// What the monitors see of `serving` at the end of `period`; versions retired and CPU spent are
     /// the path's to add. Looks at nothing that became available later.
-    fn observe(&self, serving: Serving, period: usize) -> Observation;
+    fn observe(&self, serving: Serving, period: usize, look: Look) -> Observation;
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// All but drift, which costs most of a look.
+    WithoutDrift,
+    /// Everything.
+    WithDrift,
 }
 
 /// Prices that hold over a whole backtest.

@@ -18,7 +18,8 @@ use afresh_engine::feed::Feed;
 use afresh_engine::settings::{Decay, Settings, TrainingWindow, Windows};
 use afresh_engine::workshop::{Workshop, task};
 use afresh_ml::metrics::Metric;
-use afresh_policy::settings::{Kind, Settings as Advice};
+use afresh_policy::rule::Rule;
+use afresh_policy::settings::Settings as Advice;
 use afresh_sim::replay::{Compare, Error, Log, Replay, outcome::Outcome, run};
 use afresh_store::memory::Memory;
 use afresh_train::dataset::FromDataset;
@@ -153,13 +154,7 @@ pub(crate) async fn replay(plan: &Plan, folder: &Path, state: &str) -> Result<Re
             stopping_rows_min: 200,
             ..split::Rule::new(WEEK)
         },
-        advice: Advice {
-            kind: Kind::PeriodicDecay,
-            every: 2,
-            rest: 1,
-            rows_min: 200,
-            ..Advice::recommended()
-        },
+        advice: Advice { rule: Rule::periodic_decay(2, 1), rows_min: 200, ..Advice::recommended() },
         drift: afresh_engine::settings::Drift::Threshold(0.3),
         decay: Decay::recommended(vec![Metric::Auc, Metric::LogLoss], Duration::days(7)),
         base: folder.to_owned(),

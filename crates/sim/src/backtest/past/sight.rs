@@ -12,6 +12,7 @@ use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
 use afresh_policy::oracle::Serving;
 
 use super::{Cell, Past, estimated_hours, guess, open};
+use crate::backtest::world::Look;
 
 /// Drift of a period against the rows that trained a version.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +35,15 @@ const BUCKETS: usize = 24;
 const BUCKET_ROWS_MIN: usize = 30;
 
 impl Past {
-    pub(super) fn sight(&self, serving: Serving, period: usize) -> Observation {
+    pub(super) fn sight(&self, serving: Serving, period: usize, look: Look) -> Observation {
         let window = self.periods[period];
         let rows = self.rows.range(window).len();
         let trained = self.period_of(serving);
         let watched = self.watched(serving).and_then(|all| all.get(period - trained).copied());
-        let drifted = self.drifted(serving, period);
+        let drifted = match look {
+            Look::WithDrift => self.drifted(serving, period),
+            Look::WithoutDrift => Drifted { score: None, smallest_p: None },
+        };
         let labels = self.newly[period].iter().map(|at| self.rows.label[*at]).collect::<Vec<_>>();
         let features = self.rows.columns.len();
         let hours = self.cell(serving).map(|cell| {
