@@ -4,7 +4,6 @@ use afresh_core::gate::Proof;
 use afresh_core::policy::CatchUp;
 use afresh_data::schema::Task;
 use afresh_ml::metrics::Metric;
-use afresh_policy::settings::Kind;
 use afresh_train::recipe::{Categories, Library, RowFormat};
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
@@ -28,6 +27,16 @@ pub(crate) enum EngineName {
     Linear,
     Command,
     Constant,
+}
+
+/// A policy by its name in `afresh.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Never,
+    Always,
+    Periodic,
+    PeriodicDecay,
+    Thresholds,
 }
 
 impl Choice for Preset {

@@ -12,11 +12,10 @@ use afresh_core::signal::Priority;
 use afresh_core::time::Duration;
 use afresh_data::schema::Task;
 use afresh_ml::metrics::Metric;
-use afresh_policy::settings::Kind;
 use afresh_train::recipe::{Categories, Library, RowFormat, Variable};
 use toml::de::DeValue;
 
-use crate::choice::{EngineName, OneOf};
+use crate::choice::{EngineName, Kind, OneOf};
 use crate::config::{DecayTest, Preset, TrainingWindow};
 use crate::key::{Key, Placed, Written, join, section};
 use crate::problem::Findings;

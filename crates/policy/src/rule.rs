@@ -343,6 +343,40 @@ impl Rule {
     }
 }
 
+impl std::fmt::Display for Rule {
+    /// When it retrains, in words: "every 4 periods".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let joined =
+            |of: &[Rule], by: &str| of.iter().map(Rule::to_string).collect::<Vec<_>>().join(by);
+        match self {
+            Rule::Never => f.write_str("never"),
+            Rule::Always => f.write_str("in every period"),
+            Rule::Thresholds => f.write_str("when a threshold is crossed"),
+            Rule::Every { periods: 1 } => f.write_str("every period"),
+            Rule::Every { periods } => write!(f, "every {periods} periods"),
+            Rule::Phase { periods, offset } => write!(f, "in period {offset} of every {periods}"),
+            Rule::Volume { rows } => write!(f, "every {rows} new rows"),
+            Rule::Drift { score } => write!(f, "drift at least {score}"),
+            Rule::KolmogorovSmirnov { p } => write!(f, "a column's KS test below {p}"),
+            Rule::Decay { test: Detector::Sequential } => f.write_str("proven decay"),
+            Rule::Decay { test } => write!(f, "decay by {}", test.name()),
+            Rule::Markov { factor } => write!(f, "a period's excess costs {factor} runs"),
+            Rule::CaraT { cost } => write!(f, "a period's loss costs over {cost:.2}"),
+            Rule::CaraCt { cost } => write!(f, "losses since the last run cost over {cost:.2}"),
+            Rule::Economic { factor } => write!(f, "{factor} of the cheapest interval"),
+            Rule::BudgetQueue { cpu_hours, weight } => {
+                write!(f, "{cpu_hours:.4} CPU hours a period, weight {weight}")
+            }
+            Rule::Upf { horizon } => write!(f, "errors foretold over {horizon} periods"),
+            Rule::DriftSurf { trial, .. } => write!(f, "on alarm, {trial} periods on trial"),
+            Rule::Any { of } => f.write_str(&joined(of, ", or ")),
+            Rule::All { of } => f.write_str(&joined(of, " and ")),
+            Rule::AtLeast { count, of } => write!(f, "{count} of: {}", joined(of, "; ")),
+            Rule::WarmUp { periods, then } => write!(f, "{then}, after {periods} periods"),
+        }
+    }
+}
+
 fn is_periodic_decay(of: &[Rule]) -> bool {
     let [Rule::All { of }, Rule::Every { .. }] = of else { return false };
     matches!(of.as_slice(), [Rule::Decay { test: Detector::Sequential }, Rule::Every { .. }])

@@ -102,7 +102,7 @@ async fn look(config: &Config, model: &ModelConfig, now: Timestamp) -> Found {
         "source": model.source.location,
         "engine": model.recipe.engine.name(),
         "metric": model.judging.metric.name(),
-        "policy": model.advice.kind.name(),
+        "policy": model.advice.rule.name(),
     });
     match read(config, model).await {
         Ok((files, schema, warnings, span)) => {

@@ -35,7 +35,7 @@ impl Arguments {
                 continue;
             }
             let (task, engine) = (model.task, model.recipe.engine.name());
-            let (metric, policy) = (model.judging.metric.name(), model.advice.kind.name());
+            let (metric, policy) = (model.judging.metric.name(), model.advice.rule.name());
             let task = format!("{task:?}").to_lowercase();
             table.add_row([
                 row.name.to_string(),

@@ -195,8 +195,8 @@ fn run(record: &RunRecord) -> drawn::Run {
 fn policy(model: &ModelConfig) -> Vec<(String, String)> {
     let policy = &model.policy;
     let mut figures = vec![
-        ("policy".to_owned(), model.advice.kind.name().to_owned()),
-        ("rhythm".to_owned(), format!("every {} periods", model.advice.every)),
+        ("policy".to_owned(), model.advice.rule.name()),
+        ("retrains".to_owned(), model.advice.rule.to_string()),
         ("cooldown".to_owned(), policy.cooldown.to_string()),
         ("gate margin".to_owned(), format!("{}", policy.gate.margin)),
         ("minimum improvement".to_owned(), format!("{}", policy.gate.min_improvement)),

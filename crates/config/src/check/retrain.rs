@@ -3,10 +3,12 @@
 use afresh_core::blackout::Zone;
 use afresh_core::fleet::Budget;
 use afresh_core::policy::{Approval, Attention, Policy, Retry};
-use afresh_policy::settings::{Kind, Settings};
+use afresh_policy::rule::Rule;
+use afresh_policy::settings::{EVERY, REST, Settings};
 use chrono_tz::Tz;
 
 use super::{Context, OrDefault, decay, when};
+use crate::choice::Kind;
 use crate::config::Preset;
 use crate::key::Placed;
 use crate::problem::{Findings, Span};
@@ -71,7 +73,7 @@ pub(super) fn check(
 
 fn kind(section: &section::Retrain, preset: Preset) -> Kind {
     let default = match preset {
-        Preset::Recommended => Settings::recommended().kind,
+        Preset::Recommended => Kind::PeriodicDecay,
         Preset::Classic => Kind::Thresholds,
     };
     section.policy.as_ref().map_or(default, |kind| kind.value.0)
@@ -150,9 +152,10 @@ fn advice(
     cost: &section::Cost,
     findings: &mut Findings,
 ) -> Settings {
-    let mut settings = Settings { kind, ..Settings::recommended() };
+    let mut settings = Settings::recommended();
+    let mut every = EVERY;
     if let Some(Placed { value: Every::Periods(periods), at }) = &section.every {
-        settings.every = *periods;
+        every = *periods;
         if kind == Kind::Always && *periods != 1 {
             findings.add(
                 at,
@@ -161,6 +164,13 @@ fn advice(
             );
         }
     }
+    settings.rule = match kind {
+        Kind::Never => Rule::Never,
+        Kind::Always => Rule::Always,
+        Kind::Periodic => Rule::Every { periods: every },
+        Kind::PeriodicDecay => Rule::periodic_decay(every, REST),
+        Kind::Thresholds => Rule::Thresholds,
+    };
     if let Some(rows) = &section.rows_min {
         settings.rows_min = rows.value;
     }
@@ -174,9 +184,10 @@ fn advice(
         }
     }
     if let Some(price) = &cost.per_loss {
-        settings.per_loss = price.value.0;
+        settings.prices.per_loss = price.value.0;
     }
-    settings.per_run = cost.per_run.as_ref().map(|price| price.value.0);
+    settings.prices.per_run = cost.per_run.as_ref().map(|price| price.value.0);
+    settings.prices.per_cpu_hour = cost.per_cpu_hour.as_ref().map(|price| price.value.0);
     settings
 }
 

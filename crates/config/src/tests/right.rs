@@ -12,7 +12,8 @@ use afresh_core::time::{Duration, Timestamp};
 use afresh_data::schema::Task;
 use afresh_data::split;
 use afresh_ml::metrics::Metric;
-use afresh_policy::settings::{Kind, Settings};
+use afresh_policy::rule::Rule as Policing;
+use afresh_policy::settings::Settings;
 use afresh_train::recipe::{Engine, Recipe, RowFormat, Variable};
 use serde_json::{Value, json};
 
@@ -184,7 +185,10 @@ fn classic_preset_is_the_specification() {
     // What a run is expected to occupy is no matter of presets.
     assert_eq!(model.policy, Policy::classic());
     assert_eq!(model.policy.gate, Rule::classic());
-    assert_eq!((model.advice.kind, model.policy.advice), (Kind::Thresholds, Attention::Notes));
+    assert_eq!(
+        (&model.advice.rule, model.policy.advice),
+        (&Policing::Thresholds, Attention::Notes)
+    );
     assert_eq!((model.decay.test, model.decay.drop), (DecayTest::TTestUncorrected, 0.05));
     let Engine::BoostedTrees(trees) = &model.recipe.engine else { panic!("{:?}", model.recipe) };
     assert_eq!((trees.rounds, trees.early_stopping), (1_000, 50));
@@ -318,7 +322,7 @@ fn every_rule_of_the_policy_can_be_written() {
     assert_eq!(model.training_limits.time_max, Some(Duration::minutes(30)));
     assert_eq!(model.incremental_rounds, 9);
     assert_eq!(
-        (model.advice.rows_min, model.advice.per_loss, model.advice.per_run),
+        (model.advice.rows_min, model.advice.prices.per_loss, model.advice.prices.per_run),
         (7, 2.0, Some(3.0))
     );
     let split = model.split;
@@ -389,8 +393,9 @@ fn every_rule_of_the_policy_can_be_written() {
 #[test]
 fn policies_count_periods_or_leave_it_to_thresholds() {
     let of = |lines: &str| one(&with("retrain", lines));
-    assert_eq!(of("every = 6").advice.every, 6);
-    assert_eq!(of("policy = \"periodic\"\nevery = \"2 periods\"").advice.kind, Kind::Periodic);
+    assert_eq!(of("every = 6").advice.rule, Policing::periodic_decay(6, 2));
+    let periodic = of("policy = \"periodic\"\nevery = \"2 periods\"").advice.rule;
+    assert_eq!(periodic, Policing::Every { periods: 2 });
     let thresholds = of("policy = \"thresholds\"\nevery = \"2 periods\"");
     let next = thresholds.policy.schedule.unwrap().cadence.next(Timestamp(0), "m").unwrap();
     assert_eq!(next, Timestamp(0).after(Duration::days(14)));
