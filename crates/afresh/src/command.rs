@@ -2,6 +2,7 @@
 
 mod advise;
 mod answer;
+mod backtest;
 mod check;
 mod completions;
 mod datasets;
@@ -83,6 +84,8 @@ enum Command {
     Check(check::Arguments),
     /// Run a configuration over its own history under virtual time
     Replay(replay::Arguments),
+    /// Let policies compete over history, and say which one pays
+    Backtest(backtest::Arguments),
     /// Train, judge and ship a version now
     Retrain(retrain::Arguments),
     /// Look at every model, decide, and do what is owed: once, or again and again
@@ -241,6 +244,7 @@ async fn perform(command: Command, context: &Context) -> Result<(), Fault> {
         Command::Check(command) => Box::pin(command.run(context)).await,
         Command::Advise(command) => Box::pin(command.run(context)).await,
         Command::Replay(command) => Box::pin(command.run(context)).await,
+        Command::Backtest(command) => Box::pin(command.run(context)).await,
         Command::Retrain(command) => Box::pin(command.run(context)).await,
         Command::Run(command) => Box::pin(command.run(context)).await,
         Command::Status(command) => Box::pin(command.run(context)).await,

@@ -1,6 +1,7 @@
 //! What commands print: tables for people, JSON for scripts.
 
 pub mod advise;
+pub mod backtest;
 pub mod explain;
 pub mod phase;
 pub mod progress;

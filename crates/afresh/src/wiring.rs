@@ -172,3 +172,8 @@ pub fn rounds(engine: &Engine) -> usize {
         Engine::Command(_) | Engine::Constant => 1,
     }
 }
+
+/// Trainings that the configured slots allow at a time, at least one.
+pub fn cpu_slots(config: &Config) -> usize {
+    usize::try_from(config.fleet.slots.cpu_milli / 1_000).unwrap_or(1).max(1)
+}

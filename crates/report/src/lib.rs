@@ -5,6 +5,7 @@
 //! the sections of this one.
 
 pub mod advice;
+pub mod backtest;
 pub mod replay;
 
 pub mod cards;

@@ -9,3 +9,238 @@ pub mod family;
 pub mod past;
 pub mod walk;
 pub mod world;
+
+use afresh_core::time::Window;
+use afresh_ml::metrics::Metric;
+use afresh_policy::oracle::{Choice, Serving, WrongPrice};
+use afresh_policy::prices::DEFAULT_RUN_SHARE;
+
+use self::contest::{Contest, Outcome};
+use self::past::{Past, Trainings};
+use self::walk::Pick;
+use self::world::{Tariff, World as _};
+
+/// Prices of runs at which the contest is repeated, as factors.
+pub const SWEEP: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
+/// Fewest periods that can be cut into a half that tunes and one that scores.
+pub const PERIODS_MIN: usize = 8;
+
+/// What the owner states of prices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stated {
+    /// Of one unit of loss.
+    pub per_loss: f64,
+    /// Of a run.
+    pub per_run: Option<f64>,
+    /// Of a CPU hour.
+    pub per_cpu_hour: Option<f64>,
+}
+
+/// A history too short, or prices that are none.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Fewer periods than a contest needs.
+    #[error(
+        "history has {found} whole periods after the warm-up, and a backtest needs {PERIODS_MIN}: write \
+         a shorter `period` or `warm_up` under [replay], or wait"
+    )]
+    FewPeriods {
+        /// Whole periods.
+        found: usize,
+    },
+    /// No label was ever available.
+    #[error(
+        "no label became available in any period: name `label_time` or `label_delay` under data, or \
+         give rows with labels"
+    )]
+    NoLabels,
+    /// A price.
+    #[error("prices make no sense")]
+    Price(#[from] WrongPrice),
+}
+
+/// What a backtest found.
+#[derive(Debug)]
+pub struct Backtest {
+    /// The periods; the first `split` tuned.
+    pub periods: Vec<Window>,
+    /// First period that was scored.
+    pub split: usize,
+    /// The prices.
+    pub tariff: Tariff,
+    /// Whether the price of a run is the default one.
+    pub is_default_price: bool,
+    /// The contest at these prices.
+    pub outcome: Outcome,
+    /// How each entry of the contest did, in its order.
+    pub showings: Vec<Showing>,
+    /// Hindsight's.
+    pub oracle: Showing,
+    /// The contest with runs at other prices.
+    pub sweep: Vec<Sweep>,
+    /// What was trained.
+    pub trainings: Trainings,
+    /// Scored periods in which the metric is undefined for what serves.
+    pub undefined: usize,
+}
+
+/// How one way did on the scored periods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Showing {
+    /// What served at the end of each period.
+    pub served: Vec<Serving>,
+    /// The metric of each period.
+    pub metric: Vec<Option<f64>>,
+    /// Mean over the periods where it is defined.
+    pub metric_mean: Option<f64>,
+    /// Mean of the row losses: log loss, or squared error in regression.
+    pub loss: Option<f64>,
+    /// Retrainings.
+    pub retrains: usize,
+    /// CPU seconds as recorded when each was trained, cached or not.
+    pub training_cpu_seconds: f64,
+}
+
+/// The contest with runs at another price.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// Factor on the price of a run.
+    pub factor: f64,
+    /// Price of a run.
+    pub per_run: f64,
+    /// The recommended policy there.
+    pub recommended: String,
+    /// On what data.
+    pub pick: Pick,
+    /// Its retrainings.
+    pub retrains: usize,
+    /// Share of what hindsight saves.
+    pub recovered: Option<f64>,
+    /// Its cost, and those of never, always and hindsight.
+    pub cost: f64,
+    /// As `cost`.
+    pub never: f64,
+    /// As `cost`.
+    pub always: f64,
+    /// As `cost`.
+    pub oracle: f64,
+}
+
+/// Lets the policies compete over a history.
+pub fn compete(
+    past: &Past,
+    trainings: Trainings,
+    stated: Stated,
+    metric: Metric,
+    auto: bool,
+) -> Result<Backtest, Error> {
+    let found = past.periods();
+    if found < PERIODS_MIN {
+        return Err(Error::FewPeriods { found });
+    }
+    if (0..found).all(|period| past.seen(Serving::First, period).is_none()) {
+        return Err(Error::NoLabels);
+    }
+    let split = found / 2;
+    let tariff = tariff(past, split, stated);
+    let mut picks = (0..past.windows()).map(Pick::Window).collect::<Vec<_>>();
+    if auto && past.windows() > 1 {
+        picks.push(Pick::Auto);
+    }
+    let contest = Contest { world: past, tariff, split, picks, home: 0 };
+    let outcome = contest.run()?;
+    let sweep = SWEEP.into_iter().map(|factor| {
+        let contest = Contest { tariff: tariff.with_runs_at(factor), ..contest.clone() };
+        let outcome = contest.run()?;
+        let best = &outcome.scored[outcome.recommended];
+        Ok::<_, WrongPrice>(Sweep {
+            factor,
+            per_run: tariff.per_run * factor,
+            recommended: best.entry.name.clone(),
+            pick: best.entry.pick,
+            retrains: best.way.runs,
+            recovered: best.recovered,
+            cost: best.way.cost(),
+            never: outcome.never,
+            always: outcome.always,
+            oracle: outcome.oracle.cost,
+        })
+    });
+    let sweep = sweep.collect::<Result<Vec<_>, _>>()?;
+    let showings = outcome
+        .scored
+        .iter()
+        .map(|scored| showing(past, metric, split, &scored.way.served, &scored.way.tried));
+    let showings = showings.collect::<Vec<_>>();
+    let oracle = showing(past, metric, split, &served(split, &outcome), &[]);
+    let undefined = showings[outcome.recommended].metric.iter().filter(|m| m.is_none()).count();
+    Ok(Backtest {
+        periods: past.windows_of_periods().to_vec(),
+        split,
+        tariff,
+        is_default_price: stated.per_run.is_none() && stated.per_cpu_hour.is_none(),
+        outcome,
+        showings,
+        oracle,
+        sweep,
+        trainings,
+        undefined,
+    })
+}
+
+/// The stated prices; where none is stated a run costs a small share of what a constant guess loses
+/// over a median period. Known from the first half alone.
+fn tariff(past: &Past, split: usize, stated: Stated) -> Tariff {
+    let per_loss = stated.per_loss;
+    let default = DEFAULT_RUN_SHARE * past.median_rows(split) * past.guess(split) * per_loss;
+    let per_run = match (stated.per_run, stated.per_cpu_hour) {
+        (None, None) => default,
+        (per_run, _) => per_run.unwrap_or(0.0),
+    };
+    Tariff { per_loss, per_run, per_cpu_hour: stated.per_cpu_hour.unwrap_or(0.0) }
+}
+
+/// What serves in each scored period by hindsight's schedule.
+fn served(split: usize, outcome: &Outcome) -> Vec<Serving> {
+    let mut serving = outcome.champion;
+    let mut served = Vec::new();
+    for (period, choice) in (split..).zip(&outcome.oracle.choices) {
+        if let Choice::Retrain { window } = *choice {
+            serving = Serving::Trained { period, window };
+        }
+        served.push(serving);
+    }
+    served
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number of periods")]
+fn showing(
+    past: &Past,
+    metric: Metric,
+    split: usize,
+    served: &[Serving],
+    tried: &[Serving],
+) -> Showing {
+    let metrics =
+        (split..).zip(served).map(|(period, serving)| past.metric(metric, *serving, period));
+    let metrics = metrics.collect::<Vec<_>>();
+    let defined = metrics.iter().flatten().copied().collect::<Vec<_>>();
+    let mean = defined.iter().sum::<f64>() / defined.len() as f64;
+    let mut trained = served
+        .iter()
+        .filter(|serving| matches!(serving, Serving::Trained { period, .. } if split <= *period))
+        .copied()
+        .collect::<Vec<_>>();
+    trained.sort_unstable();
+    trained.dedup();
+    let retrains = trained.len();
+    let seconds = trained.iter().chain(tried).map(|version| past.cpu_seconds(*version));
+    Showing {
+        served: served.to_vec(),
+        metric: metrics,
+        metric_mean: (!defined.is_empty()).then_some(mean),
+        loss: past.mean_loss(split, served),
+        retrains,
+        training_cpu_seconds: 0.0 + seconds.sum::<f64>(),
+    }
+}

@@ -39,8 +39,6 @@ pub struct Plan {
     pub slots: usize,
     /// Where trained versions and their scores are kept; safe to delete.
     pub cache: PathBuf,
-    /// Share of the metric's unit that the t-test's drop must exceed.
-    pub decay_threshold: f64,
 }
 
 /// A history in which every version could have been.

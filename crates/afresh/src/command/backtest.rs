@@ -1,0 +1,238 @@
+//! `backtest`: many policies over the same history, beside the best that hindsight allows, and which
+//! one to choose.
+
+use std::fs;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration as Elapsed, Instant};
+
+use afresh_config::Config;
+use afresh_config::config::ModelConfig;
+use afresh_core::time::Duration;
+use afresh_engine::feed::Feed;
+use afresh_engine::settings::TrainingWindow;
+use afresh_sim::backtest::past::{Past, Plan, Progress};
+use afresh_sim::backtest::{Stated, compete};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Context;
+use crate::fault::Fault;
+use crate::{output, wiring};
+
+/// Windows that are tried besides the configured one, in periods.
+const WINDOWS_TRIED: [u64; 2] = [4, 12];
+
+/// Replays many policies over the same history: parameters are tuned on the first half and scored on
+/// the second, beside the best schedule that hindsight allows. Prints what each would have gained and
+/// cost, and recommends the simplest that cannot be told from the best. Every training is done once
+/// and kept: a second call answers from the cache.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  afresh backtest examples/flights/afresh.toml
+  afresh backtest --windows all,28d,84d --per-run 5
+  afresh backtest --json | jq '.recommended'
+
+How to read the table: `cost` is loss times its price plus retrainings times theirs; `regret` what it
+cost more than hindsight; `recovered` the share of what hindsight saves beside never and always.")]
+pub struct Arguments {
+    /// Configuration file or directory; `--config` where it is left out.
+    path: Option<PathBuf>,
+    /// The model, where there are several.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Training windows to try: lengths such as 28d, or `all`. The configured one is always tried.
+    #[arg(long, value_delimiter = ',', value_name = "WINDOW", value_parser = window)]
+    windows: Vec<TrainingWindow>,
+    /// Price of one unit of loss on one row.
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    per_loss: Option<f64>,
+    /// Price of a retraining.
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    per_run: Option<f64>,
+    /// Price of a CPU hour of training.
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    per_cpu_hour: Option<f64>,
+    /// Trainings at a time; the configured CPU slots where it is left out.
+    #[arg(long, value_name = "NUMBER")]
+    slots: Option<usize>,
+    /// Leave out choosing the window anew at each retraining.
+    #[arg(long)]
+    no_auto: bool,
+    /// Where to write the report.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    report: PathBuf,
+}
+
+impl Arguments {
+    pub async fn run(self, context: &Context) -> Result<(), Fault> {
+        let path = self.path.clone().unwrap_or_else(|| context.config.clone());
+        let config = wiring::config(&path)?;
+        let model = wiring::model(&config, self.model.as_deref())?;
+        let state = config.state.join("backtest").join(model.name.as_str());
+        fs::create_dir_all(&state)
+            .with_context(|| format!("failed to create {}", state.display()))?;
+        let plan = self.plan(&config, model, &state);
+        let names = plan.windows.iter().map(|window| name(*window)).collect::<Vec<_>>();
+        let workshop = workshop(&config, model, &state).await?;
+        let bar = Bar::new(context.json);
+        let built = Past::build(workshop, &plan, |progress| bar.show(&progress)).await;
+        bar.finish();
+        let failed = || format!("failed to backtest {}", model.name);
+        let (past, trainings) = built.with_context(failed)?;
+        let prices = &model.advice.prices;
+        let stated = Stated {
+            per_loss: self.per_loss.unwrap_or(prices.per_loss),
+            per_run: self.per_run.or(prices.per_run),
+            per_cpu_hour: self.per_cpu_hour.or(prices.per_cpu_hour),
+        };
+        let metric = model.judging.metric;
+        let backtest = compete(&past, trainings, stated, metric, !self.no_auto);
+        let backtest = backtest.with_context(failed)?;
+        let shown = output::backtest::Shown {
+            model: &model.name,
+            metric,
+            windows: &names,
+            backtest: &backtest,
+        };
+        let html = afresh_report::backtest::render(&shown.drawn());
+        fs::write(&self.report, html)
+            .with_context(|| format!("failed to write {}", self.report.display()))?;
+        if context.json {
+            output::json(&shown.json(&self.report));
+        } else {
+            shown.print(&self.report);
+        }
+        Ok(())
+    }
+
+    fn plan(&self, config: &Config, model: &ModelConfig, state: &Path) -> Plan {
+        let settings = wiring::settings(config, model, state);
+        let configured = match settings.windows.scheduled {
+            // What a version trains on hangs on the one before: not a column of this grid.
+            TrainingWindow::SinceLastRun => TrainingWindow::All,
+            window @ (TrainingWindow::All | TrainingWindow::Last(_)) => window,
+        };
+        let mut windows = vec![configured];
+        let period = config.replay.period;
+        let tried = WINDOWS_TRIED.map(|periods| TrainingWindow::Last(Duration(periods * period.0)));
+        let defaults = [TrainingWindow::All].into_iter().chain(tried).collect::<Vec<_>>();
+        for window in if self.windows.is_empty() { &defaults } else { &self.windows } {
+            if !windows.contains(window) {
+                windows.push(*window);
+            }
+        }
+        Plan {
+            windows,
+            period,
+            warm_up: config.replay.warm_up,
+            rounds: wiring::rounds(&model.recipe.engine),
+            slots: self.slots.unwrap_or_else(|| wiring::cpu_slots(config)),
+            cache: state.to_owned(),
+        }
+    }
+}
+
+async fn workshop(
+    config: &Config,
+    model: &ModelConfig,
+    state: &Path,
+) -> Result<afresh_engine::workshop::Workshop, Fault> {
+    let named = || format!("failed to read the rows of {}", model.name);
+    let source = wiring::source(config, model)?;
+    let schema = source.infer_schema().await.with_context(named)?;
+    let feed = Feed::in_memory(source, schema).await.with_context(named)?;
+    Ok(wiring::workshop(wiring::settings(config, model, state), feed)?)
+}
+
+/// As tables name a window.
+fn name(window: TrainingWindow) -> String {
+    match window {
+        TrainingWindow::All => "all".to_owned(),
+        TrainingWindow::Last(length) => length.to_string(),
+        TrainingWindow::SinceLastRun => "since-last-run".to_owned(),
+    }
+}
+
+fn window(text: &str) -> Result<TrainingWindow, String> {
+    if text == "all" {
+        return Ok(TrainingWindow::All);
+    }
+    let length = Duration::parse(text).filter(|length| *length > Duration::ZERO);
+    length
+        .map(TrainingWindow::Last)
+        .ok_or_else(|| "write a length such as 28d, or `all`".to_owned())
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.parse::<f64>().ok().filter(|price| price.is_finite() && *price > 0.0);
+    price.ok_or_else(|| "a price is a number above 0".to_owned())
+}
+
+/// A progress bar on a terminal with the time left, a plain line now and then elsewhere.
+struct Bar {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+}
+
+/// Plain lines that a backtest prints at most.
+const PLAIN_LINES: usize = 10;
+
+impl Bar {
+    fn new(json: bool) -> Bar {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = ProgressBar::new(0);
+        if json || !terminal {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let template = "training {bar:30} {pos}/{len}  {elapsed}  {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Bar { bar, plain: !json && !terminal, started: Instant::now() }
+    }
+
+    fn show(&self, progress: &Progress) {
+        let left = left(progress, self.started.elapsed());
+        let words = match (progress.cached, left) {
+            (cached, None) => format!("{cached} from the cache"),
+            (0, Some(left)) => format!("about {left} left"),
+            (cached, Some(left)) => format!("{cached} from the cache, about {left} left"),
+        };
+        self.bar.set_length(progress.of as u64);
+        self.bar.set_position(progress.done as u64);
+        self.bar.set_message(words.clone());
+        let step = progress.of.div_ceil(PLAIN_LINES).max(1);
+        if self.plain && progress.done % step == 0 && progress.cached < progress.done {
+            let (done, of) = (progress.done, progress.of);
+            plain(&format!("{done} of {of} trainings done, {words}"));
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Time left if the trainings to come take as long as those done anew; what comes from the cache
+/// takes none. Nothing is said of less than three.
+fn left(progress: &Progress, elapsed: Elapsed) -> Option<String> {
+    let fresh = progress.done - progress.cached;
+    if fresh < 3 {
+        return None;
+    }
+    let each = elapsed.as_secs_f64() / fresh as f64;
+    let seconds = each * (progress.of - progress.done) as f64;
+    Some(if seconds < 90.0 {
+        format!("{seconds:.0} s")
+    } else {
+        format!("{:.0} min", seconds / 60.0)
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "progress is no result")]
+fn plain(text: &str) {
+    eprintln!("{text}");
+}

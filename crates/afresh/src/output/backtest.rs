@@ -1,0 +1,337 @@
+//! A backtest as a table, as JSON, and as what the report draws.
+
+use std::path::Path;
+
+use afresh_core::id::ModelName;
+use afresh_ml::metrics::Metric;
+use afresh_policy::oracle::Choice;
+use afresh_report::backtest as drawn;
+use afresh_sim::backtest::Backtest;
+use afresh_sim::backtest::contest::Scored;
+use afresh_sim::backtest::walk::Pick;
+use serde_json::{Value, json};
+
+use super::{line, number, table};
+
+/// Rows of the table for people; `--json` has them all.
+const ROWS_SHOWN: usize = 14;
+
+/// A backtest and the names it is told with.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    pub model: &'a ModelName,
+    pub metric: Metric,
+    /// Of the training windows, in their order.
+    pub windows: &'a [String],
+    pub backtest: &'a Backtest,
+}
+
+impl Shown<'_> {
+    /// For people.
+    pub fn print(&self, report: &Path) {
+        let backtest = self.backtest;
+        let scored = backtest.periods.len() - backtest.split;
+        line(format_args!(
+            "{}: {} policies tuned on {} periods and scored on the {scored} after them.",
+            self.model,
+            backtest.outcome.scored.len(),
+            backtest.split,
+        ));
+        let word = if backtest.is_default_price { "by default " } else { "" };
+        line(format_args!(
+            "A unit of loss costs {}, a run {word}{:.2}{}.",
+            backtest.tariff.per_loss,
+            backtest.tariff.per_run,
+            hours(backtest.tariff.per_cpu_hour),
+        ));
+        line("");
+        let metric = self.metric.name();
+        let header = [
+            "",
+            "policy",
+            "window",
+            metric,
+            "loss",
+            "runs",
+            "CPU s",
+            "cost",
+            "regret",
+            "recovered",
+        ];
+        let mut rows = table(&header);
+        rows.add_row([
+            "".to_owned(),
+            "hindsight".to_owned(),
+            "any".to_owned(),
+            number(backtest.oracle.metric_mean),
+            digits(backtest.oracle.loss),
+            backtest.oracle.retrains.to_string(),
+            format!("{:.1}", backtest.oracle.training_cpu_seconds),
+            format!("{:.1}", backtest.outcome.oracle.cost),
+            "0.0".to_owned(),
+            "100 %".to_owned(),
+        ]);
+        for (place, (scored, showing)) in self.entries().enumerate() {
+            let plain =
+                matches!(scored.entry.name.as_str(), "never" | "always" | "ks" | "periodic");
+            let recommended = place == backtest.outcome.recommended;
+            if ROWS_SHOWN <= place && !plain && !recommended {
+                continue;
+            }
+            rows.add_row([
+                if recommended { "→" } else { "" }.to_owned(),
+                scored.entry.name.clone(),
+                self.pick(scored.entry.pick),
+                number(showing.metric_mean),
+                digits(showing.loss),
+                showing.retrains.to_string(),
+                format!("{:.1}", showing.training_cpu_seconds),
+                format!("{:.1}", scored.way.cost()),
+                format!("{:.1}", scored.regret),
+                percent(scored.recovered),
+            ]);
+        }
+        line(rows);
+        line("");
+        self.recommendation();
+        self.sweep();
+        for failed in &backtest.trainings.failed {
+            let window = self.windows.get(failed.window).map_or("", String::as_str);
+            line(format_args!("No version at {} on {window}: {}", failed.at, failed.why));
+        }
+        let trainings = &backtest.trainings;
+        line(format_args!(
+            "{} trainings, {} of them from the cache, {:.1} CPU s when they were done. Report: {}",
+            trainings.distinct,
+            trainings.cached,
+            trainings.cpu_seconds,
+            report.display(),
+        ));
+    }
+
+    fn recommendation(&self) {
+        let outcome = &self.backtest.outcome;
+        let best = &outcome.scored[outcome.recommended];
+        line(format_args!(
+            "Recommended: {} on {} ({}). It costs {:.1}, never {:.1}, always {:.1}.",
+            best.entry.name,
+            self.pick(best.entry.pick),
+            best.entry.rule,
+            best.way.cost(),
+            outcome.never,
+            outcome.always,
+        ));
+        match best.recovered {
+            Some(_) => line(format_args!(
+                "Of what hindsight saves it recovers {}; chosen anew as history went on, {}.",
+                percent(best.recovered),
+                percent(outcome.walk_forward.recovered),
+            )),
+            None => line("Hindsight saves next to nothing here: leave the model alone."),
+        }
+    }
+
+    fn sweep(&self) {
+        line("");
+        let header = ["price of a run", "recommended", "window", "runs", "cost", "recovered"];
+        let mut rows = table(&header);
+        for sweep in &self.backtest.sweep {
+            rows.add_row([
+                format!("{:.2} (× {})", sweep.per_run, sweep.factor),
+                sweep.recommended.clone(),
+                self.pick(sweep.pick),
+                sweep.retrains.to_string(),
+                format!("{:.1}", sweep.cost),
+                percent(sweep.recovered),
+            ]);
+        }
+        line(rows);
+        line("");
+    }
+
+    /// For scripts.
+    pub fn json(&self, report: &Path) -> Value {
+        let backtest = self.backtest;
+        let outcome = &backtest.outcome;
+        let policies = self.entries().map(|(scored, showing)| {
+            json!({
+                "policy": scored.entry.name,
+                "window": self.pick(scored.entry.pick),
+                "parameters": scored.entry.rule,
+                "metric_mean": showing.metric_mean,
+                "log_loss": showing.loss,
+                "retrains": showing.retrains,
+                "training_cpu_seconds": showing.training_cpu_seconds,
+                "cost": scored.way.cost(),
+                "regret": scored.regret,
+                "recovered": scored.recovered,
+                "recovered_at_equal_budget": scored.recovered_at_equal_budget,
+                "above_recommended": scored.above_recommended,
+            })
+        });
+        let best = &outcome.scored[outcome.recommended];
+        let sweep = backtest.sweep.iter().map(|sweep| {
+            json!({
+                "factor": sweep.factor, "per_run": sweep.per_run, "recommended": sweep.recommended,
+                "window": self.pick(sweep.pick), "retrains": sweep.retrains, "cost": sweep.cost,
+                "never": sweep.never, "always": sweep.always, "oracle": sweep.oracle,
+                "recovered": sweep.recovered,
+            })
+        });
+        let failed = backtest.trainings.failed.iter().map(|failed| {
+            let window = self.windows.get(failed.window);
+            json!({"at": failed.at.to_string(), "window": window, "why": failed.why})
+        });
+        let walk = &outcome.walk_forward;
+        let stretches = walk.stretches.iter().map(|(periods, policy, pick)| {
+            json!({
+                "from": periods.start, "to": periods.end, "policy": policy,
+                "window": self.pick(*pick),
+            })
+        });
+        json!({
+            "model": self.model.to_string(),
+            "metric": self.metric.name(),
+            "tuned_periods": backtest.split,
+            "scored_periods": backtest.periods.len() - backtest.split,
+            "prices": {
+                "per_loss": backtest.tariff.per_loss, "per_run": backtest.tariff.per_run,
+                "per_cpu_hour": backtest.tariff.per_cpu_hour, "default": backtest.is_default_price,
+            },
+            "policies": policies.collect::<Vec<_>>(),
+            "never": outcome.never,
+            "always": outcome.always,
+            "oracle": {
+                "cost": outcome.oracle.cost,
+                "metric_mean": backtest.oracle.metric_mean,
+                "log_loss": backtest.oracle.loss,
+                "retrains": backtest.oracle.retrains,
+                "training_cpu_seconds": backtest.oracle.training_cpu_seconds,
+                "schedule": self.schedule(),
+            },
+            "recommended": {
+                "policy": best.entry.name, "window": self.pick(best.entry.pick),
+                "parameters": best.entry.rule, "recovered": best.recovered,
+            },
+            "walk_forward": {
+                "cost": walk.cost, "recovered": walk.recovered,
+                "stretches": stretches.collect::<Vec<_>>(),
+            },
+            "sweep": sweep.collect::<Vec<_>>(),
+            "trainings": {
+                "distinct": backtest.trainings.distinct, "cached": backtest.trainings.cached,
+                "cpu_seconds": backtest.trainings.cpu_seconds,
+                "failed": failed.collect::<Vec<_>>(),
+            },
+            "report": report.display().to_string(),
+        })
+    }
+
+    /// When hindsight retrains, and on which window.
+    fn schedule(&self) -> Vec<Value> {
+        let choices = self.backtest.periods[self.backtest.split..].iter();
+        let choices = choices.zip(&self.backtest.outcome.oracle.choices);
+        choices
+            .filter_map(|(period, choice)| match choice {
+                Choice::Keep => None,
+                Choice::Retrain { window } => {
+                    Some(json!({"at": period.from.to_string(), "window": self.windows[*window]}))
+                }
+            })
+            .collect()
+    }
+
+    /// What the report draws.
+    pub fn drawn(&self) -> drawn::Backtest {
+        let backtest = self.backtest;
+        let outcome = &backtest.outcome;
+        let periods = &backtest.periods[backtest.split..];
+        let runs = |choices: &[Choice]| {
+            let retrained = periods.iter().zip(choices);
+            let retrained = retrained.filter(|(_, choice)| **choice != Choice::Keep);
+            retrained.map(|(period, _)| period.from.0).collect::<Vec<_>>()
+        };
+        let entries = self.entries().enumerate().map(|(place, (scored, showing))| drawn::Entry {
+            name: scored.entry.name.clone(),
+            window: self.pick(scored.entry.pick),
+            rule: scored.entry.rule.to_string(),
+            is_recommended: place == outcome.recommended,
+            metric_mean: showing.metric_mean,
+            metric: showing.metric.clone(),
+            loss: showing.loss,
+            retrains: showing.retrains,
+            runs_ms: runs(&scored.way.choices),
+            training_cpu_seconds: showing.training_cpu_seconds,
+            cost: scored.way.cost(),
+            recovered: scored.recovered,
+            above: (scored.above_recommended.low, scored.above_recommended.high),
+        });
+        drawn::Backtest {
+            model: self.model.to_string(),
+            metric: self.metric.name().to_owned(),
+            higher_is_better: self.metric.higher_is_better(),
+            tuned_periods: backtest.split,
+            periods_ms: periods.iter().map(|period| (period.from.0, period.to.0)).collect(),
+            per_loss: backtest.tariff.per_loss,
+            per_run: backtest.tariff.per_run,
+            is_default_price: backtest.is_default_price,
+            entries: entries.collect(),
+            oracle: drawn::Entry {
+                name: "hindsight".to_owned(),
+                window: "any".to_owned(),
+                rule: "the cheapest schedule there was".to_owned(),
+                is_recommended: false,
+                metric_mean: backtest.oracle.metric_mean,
+                metric: backtest.oracle.metric.clone(),
+                loss: backtest.oracle.loss,
+                retrains: backtest.oracle.retrains,
+                runs_ms: runs(&outcome.oracle.choices),
+                training_cpu_seconds: backtest.oracle.training_cpu_seconds,
+                cost: outcome.oracle.cost,
+                recovered: Some(1.0),
+                above: (0.0, 0.0),
+            },
+            never: outcome.never,
+            always: outcome.always,
+            walk_forward: outcome.walk_forward.recovered,
+            sweep: backtest
+                .sweep
+                .iter()
+                .map(|sweep| drawn::Sweep {
+                    factor: sweep.factor,
+                    per_run: sweep.per_run,
+                    recommended: sweep.recommended.clone(),
+                    window: self.pick(sweep.pick),
+                    retrains: sweep.retrains,
+                    cost: sweep.cost,
+                    never: sweep.never,
+                    always: sweep.always,
+                    oracle: sweep.oracle,
+                })
+                .collect(),
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&Scored, &afresh_sim::backtest::Showing)> {
+        self.backtest.outcome.scored.iter().zip(&self.backtest.showings)
+    }
+
+    fn pick(&self, pick: Pick) -> String {
+        match pick {
+            Pick::Auto => "auto".to_owned(),
+            Pick::Window(window) => self.windows[window].clone(),
+        }
+    }
+}
+
+fn hours(per_cpu_hour: f64) -> String {
+    if per_cpu_hour > 0.0 { format!(", a CPU hour {per_cpu_hour:.2}") } else { String::new() }
+}
+
+fn digits(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
