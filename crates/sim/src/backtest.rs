@@ -147,15 +147,16 @@ pub fn compete(
     if auto && past.windows() > 1 {
         picks.push(Pick::Auto);
     }
-    let contest = Contest { world: past, tariff, split, picks, home: 0 };
+    let contest = Contest { world: past, tariff, split, picks: picks.clone(), home: 0 };
     let outcome = contest.run()?;
     let sweep = SWEEP.into_iter().map(|factor| {
-        let contest = Contest { tariff: tariff.with_runs_at(factor), ..contest.clone() };
+        let tariff = tariff.with_runs_at(factor);
+        let contest = Contest { world: past, tariff, split, picks: picks.clone(), home: 0 };
         let outcome = contest.run()?;
         let best = &outcome.scored[outcome.recommended];
         Ok::<_, WrongPrice>(Sweep {
             factor,
-            per_run: tariff.per_run * factor,
+            per_run: tariff.per_run,
             recommended: best.entry.name.clone(),
             pick: best.entry.pick,
             retrains: best.way.runs,

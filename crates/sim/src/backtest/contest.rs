@@ -25,7 +25,7 @@ const STRETCHES: usize = 4;
 const BETTER_SHARE_MIN: f64 = 1e-9;
 
 /// What competes, and where.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Contest<'w, W> {
     /// The history.
     pub world: &'w W,
