@@ -4,7 +4,7 @@ use afresh_core::blackout::{Blackout, Zone};
 use afresh_core::cadence::Cadence;
 use afresh_core::policy::{CatchUp, DependsOnPast, Policy, Schedule};
 use afresh_core::time::{Duration, Timestamp, Window};
-use afresh_policy::settings::Kind;
+use crate::choice::Kind;
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use toml::value::{Datetime, Offset};

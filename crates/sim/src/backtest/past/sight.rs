@@ -162,7 +162,7 @@ impl Past {
     }
 
     fn decay_threshold(&self) -> f64 {
-        self.workshop.settings().decay_threshold
+        self.workshop.settings().decay.drop
     }
 
     fn drifted(&self, serving: Serving, period: usize) -> Drifted {

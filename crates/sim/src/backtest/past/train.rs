@@ -320,7 +320,9 @@ fn is_permanent(error: &workshop::Error) -> bool {
     use afresh_train::error::Retry;
     match error {
         workshop::Error::Training { source, .. } => source.retry() == Retry::Permanent,
-        workshop::Error::Version { source, .. } => source.retry() == Retry::Permanent,
+        workshop::Error::Version { source, .. } | workshop::Error::Shelf(source) => {
+            source.retry() == Retry::Permanent
+        }
         workshop::Error::Missing(_) => true,
         workshop::Error::Rows { .. }
         | workshop::Error::Split { .. }
