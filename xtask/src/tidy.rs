@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PURE: &[(&str, &[&str])] = &[
     ("core", &["chrono", "chrono-tz", "croner", "serde", "thiserror"]),
     ("ml", &["serde", "statrs", "thiserror"]),
-    ("policy", &["serde", "thiserror"]),
+    ("policy", &["serde", "statrs", "thiserror"]),
 ];
 
 /// What every clone must hold.

@@ -205,7 +205,7 @@ impl Bar {
         self.bar.set_position(progress.done as u64);
         self.bar.set_message(words.clone());
         let step = progress.of.div_ceil(PLAIN_LINES).max(1);
-        if self.plain && progress.done % step == 0 && progress.cached < progress.done {
+        if self.plain && progress.done.is_multiple_of(step) && progress.cached < progress.done {
             let (done, of) = (progress.done, progress.of);
             plain(&format!("{done} of {of} trainings done, {words}"));
         }

@@ -1,10 +1,10 @@
 //! Checks times: the schedule of `[model.x.retrain]` and its blackouts.
 
+use crate::choice::Kind;
 use afresh_core::blackout::{Blackout, Zone};
 use afresh_core::cadence::Cadence;
 use afresh_core::policy::{CatchUp, DependsOnPast, Policy, Schedule};
 use afresh_core::time::{Duration, Timestamp, Window};
-use crate::choice::Kind;
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use toml::value::{Datetime, Offset};

@@ -158,7 +158,7 @@ impl<const N: usize> ElasticNet<N> {
         let mut weights = [0.0; N];
         for _ in 0..ROUNDS {
             let mut moved = 0.0_f64;
-            for feature in 0..N {
+            for (feature, held) in weights.iter_mut().enumerate() {
                 let (mut dot, mut square) = (0.0, 0.0);
                 for (row, residual) in rows.iter().zip(&residuals) {
                     let value = standard(row, feature);
@@ -166,12 +166,12 @@ impl<const N: usize> ElasticNet<N> {
                     square += value * value;
                 }
                 let (dot, square) = (dot / count, square / count);
-                let pull = dot + square * weights[feature];
+                let pull = dot + square * *held;
                 let shrunk = (pull.abs() - penalty * l1_ratio).max(0.0) * pull.signum();
                 let weight =
                     if square > 0.0 { shrunk / (square + penalty * (1.0 - l1_ratio)) } else { 0.0 };
-                let change = weight - weights[feature];
-                weights[feature] = weight;
+                let change = weight - *held;
+                *held = weight;
                 moved = moved.max(change.abs());
                 for (row, residual) in rows.iter().zip(&mut residuals) {
                     *residual -= change * standard(row, feature);

@@ -1,6 +1,8 @@
 //! The oracle beside `retrainopt` 0.4.2: the same optimum on the same generated matrices. What it
 //! printed stands in `optima.json`; `optima.py` prints it again.
 
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
 use afresh_policy::oracle::{self, Choice, Hindsight, Serving};
 use serde::Deserialize;
 

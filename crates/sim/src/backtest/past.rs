@@ -187,7 +187,7 @@ impl Past {
         }
     }
 
-    fn period_of(&self, serving: Serving) -> usize {
+    fn period_of(serving: Serving) -> usize {
         match serving {
             Serving::First => 0,
             Serving::Trained { period, .. } => period,
@@ -213,7 +213,7 @@ impl World for Past {
     }
 
     fn loss(&self, serving: Serving, period: usize) -> f64 {
-        let trained = self.period_of(serving);
+        let trained = Self::period_of(serving);
         let sum = self.cell(serving).and_then(|cell| cell.sums.get(period - trained));
         sum.copied().unwrap_or(0.0)
     }

@@ -38,7 +38,7 @@ impl Past {
     pub(super) fn sight(&self, serving: Serving, period: usize, look: Look) -> Observation {
         let window = self.periods[period];
         let rows = self.rows.range(window).len();
-        let trained = self.period_of(serving);
+        let trained = Self::period_of(serving);
         let watched = self.watched(serving).and_then(|all| all.get(period - trained).copied());
         let drifted = match look {
             Look::WithDrift => self.drifted(serving, period),
@@ -87,7 +87,7 @@ impl Past {
 
     fn watch(&self, serving: Serving) -> Option<Vec<Watched>> {
         let cell = self.cell(serving)?;
-        let trained = self.period_of(serving);
+        let trained = Self::period_of(serving);
         let (clip, baseline) = self.baseline(serving)?;
         let parameters = Parameters { clip, ..Parameters::default() };
         let mut test = SequentialDecay::new(baseline, parameters).ok();
