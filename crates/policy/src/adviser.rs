@@ -62,7 +62,7 @@ impl Adviser {
     #[must_use]
     pub fn wants(&self) -> bool {
         let Settings { rule, rows_min, prices } = &self.settings;
-        self.available() >= *rows_min && rule.opinion(&self.history, prices).retrains()
+        self.available() >= *rows_min && rule.wants(&self.history, prices)
     }
 
     /// What the policy says now.

@@ -169,32 +169,42 @@ impl Rule {
     /// What the rule says.
     #[must_use]
     pub fn opinion(&self, history: &History, prices: &Prices) -> Opinion {
-        if history.newest().is_none() {
-            return Opinion::keep("nothing was observed yet");
+        self.speak(&Ground { history, prices, in_words: true })
+    }
+
+    /// Whether the rule wants a retraining: the same, without finding words for it.
+    #[must_use]
+    pub fn wants(&self, history: &History, prices: &Prices) -> bool {
+        self.speak(&Ground { history, prices, in_words: false }).retrains()
+    }
+
+    fn speak(&self, ground: &Ground<'_>) -> Opinion {
+        if ground.history.newest().is_none() {
+            return ground.keep(format_args!("nothing was observed yet"));
         }
         match self {
-            Rule::Never => Opinion::keep("never"),
-            Rule::Always => Opinion::of(true, "always"),
-            Rule::Thresholds => Opinion::keep("left to the thresholds"),
-            Rule::Every { periods } => rhythm::every(history, *periods),
-            Rule::Phase { periods, offset } => rhythm::phase(history, *periods, *offset),
-            Rule::Volume { rows } => rhythm::volume(history, *rows),
-            Rule::Economic { factor } => rhythm::economic(history, prices, *factor),
-            Rule::Drift { score } => loss::drift(history, *score),
-            Rule::KolmogorovSmirnov { p } => loss::kolmogorov_smirnov(history, *p),
-            Rule::Decay { test } => loss::decay(history, *test),
-            Rule::Markov { factor } => loss::markov(history, prices, *factor),
-            Rule::CaraT { cost } => loss::cara_t(history, prices, *cost),
-            Rule::CaraCt { cost } => loss::cara_ct(history, prices, *cost),
+            Rule::Never => ground.keep(format_args!("never")),
+            Rule::Always => ground.says(true, format_args!("always")),
+            Rule::Thresholds => ground.keep(format_args!("left to the thresholds")),
+            Rule::Every { periods } => rhythm::every(ground, *periods),
+            Rule::Phase { periods, offset } => rhythm::phase(ground, *periods, *offset),
+            Rule::Volume { rows } => rhythm::volume(ground, *rows),
+            Rule::Economic { factor } => rhythm::economic(ground, *factor),
+            Rule::Drift { score } => loss::drift(ground, *score),
+            Rule::KolmogorovSmirnov { p } => loss::kolmogorov_smirnov(ground, *p),
+            Rule::Decay { test } => loss::decay(ground, *test),
+            Rule::Markov { factor } => loss::markov(ground, *factor),
+            Rule::CaraT { cost } => loss::cara_t(ground, *cost),
+            Rule::CaraCt { cost } => loss::cara_ct(ground, *cost),
             Rule::BudgetQueue { cpu_hours, weight } => {
-                loss::budget_queue(history, prices, *cpu_hours, *weight)
+                loss::budget_queue(ground, *cpu_hours, *weight)
             }
-            Rule::Upf { horizon } => upf::upf(history, prices, *horizon),
-            Rule::DriftSurf { test, .. } => loss::decay(history, *test),
-            Rule::Any { of } => compose::at_least(1, of, history, prices),
-            Rule::All { of } => compose::at_least(of.len(), of, history, prices),
-            Rule::AtLeast { count, of } => compose::at_least(*count, of, history, prices),
-            Rule::WarmUp { periods, then } => compose::warm_up(*periods, then, history, prices),
+            Rule::Upf { horizon } => upf::upf(ground, *horizon),
+            Rule::DriftSurf { test, .. } => loss::decay(ground, *test),
+            Rule::Any { of } => compose::at_least(1, of, ground),
+            Rule::All { of } => compose::at_least(of.len(), of, ground),
+            Rule::AtLeast { count, of } => compose::at_least(*count, of, ground),
+            Rule::WarmUp { periods, then } => compose::warm_up(*periods, then, ground),
         }
     }
 
@@ -291,6 +301,34 @@ impl Rule {
             | Rule::DriftSurf { .. }
             | Rule::All { .. }
             | Rule::AtLeast { .. } => None,
+        }
+    }
+
+    /// Whether it decides otherwise where a run has another price.
+    #[must_use]
+    pub fn looks_at_prices(&self) -> bool {
+        match self {
+            Rule::Markov { .. }
+            | Rule::Economic { .. }
+            | Rule::BudgetQueue { .. }
+            | Rule::Upf { .. } => true,
+            Rule::Any { of } | Rule::All { of } | Rule::AtLeast { of, .. } => {
+                of.iter().any(Rule::looks_at_prices)
+            }
+            Rule::WarmUp { then, .. } => then.looks_at_prices(),
+            // CARA's limits are on the price of loss.
+            Rule::Never
+            | Rule::Always
+            | Rule::Thresholds
+            | Rule::Every { .. }
+            | Rule::Phase { .. }
+            | Rule::Volume { .. }
+            | Rule::Drift { .. }
+            | Rule::KolmogorovSmirnov { .. }
+            | Rule::Decay { .. }
+            | Rule::CaraT { .. }
+            | Rule::CaraCt { .. }
+            | Rule::DriftSurf { .. } => false,
         }
     }
 
@@ -395,19 +433,29 @@ impl Detector {
     }
 }
 
-impl Opinion {
-    pub(crate) fn of(retrain: bool, reason: impl Into<String>) -> Opinion {
+/// What a rule speaks from. A backtest asks millions of times and reads no words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground<'a> {
+    pub(crate) history: &'a History,
+    pub(crate) prices: &'a Prices,
+    in_words: bool,
+}
+
+impl Ground<'_> {
+    fn says(&self, retrain: bool, reason: std::fmt::Arguments<'_>) -> Opinion {
         Opinion {
             verdict: if retrain { Verdict::Retrain } else { Verdict::Keep },
             priority: Priority::DEFAULT,
-            reasons: vec![reason.into()],
+            reasons: if self.in_words { vec![reason.to_string()] } else { Vec::new() },
         }
     }
 
-    pub(crate) fn keep(reason: impl Into<String>) -> Opinion {
-        Opinion::of(false, reason)
+    fn keep(&self, reason: std::fmt::Arguments<'_>) -> Opinion {
+        self.says(false, reason)
     }
+}
 
+impl Opinion {
     pub(crate) fn retrains(&self) -> bool {
         self.verdict == Verdict::Retrain
     }

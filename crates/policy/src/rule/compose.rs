@@ -1,18 +1,16 @@
 //! Rules made of rules.
 
-use super::{Opinion, Rule};
-use crate::history::History;
-use crate::prices::Prices;
+use super::{Ground, Opinion, Rule};
 
 /// Those that want a retraining speak first.
-pub(super) fn at_least(count: usize, of: &[Rule], history: &History, prices: &Prices) -> Opinion {
-    let mut opinions = of.iter().map(|rule| rule.opinion(history, prices)).collect::<Vec<_>>();
+pub(super) fn at_least(count: usize, of: &[Rule], ground: &Ground<'_>) -> Opinion {
+    let mut opinions = of.iter().map(|rule| rule.speak(ground)).collect::<Vec<_>>();
     opinions.sort_by_key(|opinion| !opinion.retrains());
     let wanted = opinions.iter().filter(|opinion| opinion.retrains()).count();
     let retrain = count <= wanted && 0 < wanted;
     let heard = opinions.iter().filter(|opinion| opinion.retrains() == retrain);
     let priority = heard.map(|opinion| opinion.priority).max();
-    let mut all = Opinion::of(retrain, "");
+    let mut all = ground.says(retrain, format_args!(""));
     all.reasons = opinions.into_iter().flat_map(|opinion| opinion.reasons).collect();
     if !retrain {
         // What keeps is the reason for keeping.
@@ -22,12 +20,13 @@ pub(super) fn at_least(count: usize, of: &[Rule], history: &History, prices: &Pr
     all
 }
 
-pub(super) fn warm_up(periods: u32, then: &Rule, history: &History, prices: &Prices) -> Opinion {
+pub(super) fn warm_up(periods: u32, then: &Rule, ground: &Ground<'_>) -> Opinion {
+    let history = ground.history;
     if history.seen() < u64::from(periods) {
         let seen = history.seen();
-        return Opinion::keep(format!("{seen} of {periods} periods of warm-up"));
+        return ground.keep(format_args!("{seen} of {periods} periods of warm-up"));
     }
-    then.opinion(history, prices)
+    then.speak(ground)
 }
 
 pub(super) fn check(count: usize, of: &[Rule], name: &str) -> Result<(), String> {

@@ -8,9 +8,8 @@
 
 use statrs::distribution::{Beta, ContinuousCDF};
 
-use super::Opinion;
+use super::{Ground, Opinion};
 use crate::history::History;
-use crate::prices::Prices;
 
 /// Fewest pairs of a version and a period that a regression is made of.
 const PAIRS_MIN: usize = 8;
@@ -40,18 +39,19 @@ pub(crate) struct ElasticNet<const N: usize> {
     pub(crate) weights: [f64; N],
 }
 
-pub(super) fn upf(history: &History, prices: &Prices, horizon: u32) -> Opinion {
+pub(super) fn upf(ground: &Ground<'_>, horizon: u32) -> Opinion {
+    let Ground { history, prices, .. } = *ground;
     let (Some(guess), Some(rows), Some(run)) =
         (history.guess(), history.median_rows(), prices.run(history))
     else {
-        return Opinion::keep("no label is available yet");
+        return ground.keep(format_args!("no label is available yet"));
     };
     // Errors in [0, 1]: a loss of twice a constant guess's counts as 1.
     let unit = 2.0 * guess;
     let pairs = pairs(history, unit);
     if pairs.len() < PAIRS_MIN || unit <= 0.0 || rows <= 0.0 {
         let found = pairs.len();
-        return Opinion::keep(format!("{found} of {PAIRS_MIN} errors known to foretell from"));
+        return ground.keep(format_args!("{found} of {PAIRS_MIN} errors known to foretell from"));
     }
     let rows_of = pairs.iter().map(|pair| pair.features).collect::<Vec<_>>();
     let errors = pairs.iter().map(|pair| pair.error).collect::<Vec<_>>();
@@ -74,9 +74,9 @@ pub(super) fn upf(history: &History, prices: &Prices, horizon: u32) -> Opinion {
     // The price of a run in the same unit: periods' worth of error 1.
     let price = run / (unit * rows * prices.per_loss);
     let cost = unit * rows * prices.per_loss;
-    Opinion::of(
+    ground.says(
         price + fresh < keep,
-        format!(
+        format_args!(
             "within {horizon} periods keeping loses at most {:.2} and retraining {:.2}, the run \
              included, with 95 % confidence",
             keep * cost,
@@ -151,31 +151,34 @@ impl<const N: usize> ElasticNet<N> {
             let variance = rows.iter().map(square).sum::<f64>() / count;
             scales[feature] = if variance > 1e-24 { variance.sqrt() } else { 1.0 };
         }
-        let standard =
-            |row: &[f64; N], feature: usize| (row[feature] - means[feature]) / scales[feature];
+        // All that the descent asks of the rows: with few features a round takes no time.
+        let (mut products, mut pulls) = ([[0.0; N]; N], [0.0; N]);
         let intercept = targets.iter().sum::<f64>() / count;
-        let mut residuals = targets.iter().map(|target| target - intercept).collect::<Vec<_>>();
+        for (row, target) in rows.iter().zip(targets) {
+            let mut standard = [0.0; N];
+            for feature in 0..N {
+                standard[feature] = (row[feature] - means[feature]) / scales[feature];
+            }
+            for one in 0..N {
+                pulls[one] += standard[one] * (target - intercept) / count;
+                for other in 0..N {
+                    products[one][other] += standard[one] * standard[other] / count;
+                }
+            }
+        }
         let mut weights = [0.0; N];
         for _ in 0..ROUNDS {
             let mut moved = 0.0_f64;
-            for (feature, held) in weights.iter_mut().enumerate() {
-                let (mut dot, mut square) = (0.0, 0.0);
-                for (row, residual) in rows.iter().zip(&residuals) {
-                    let value = standard(row, feature);
-                    dot += value * residual;
-                    square += value * value;
-                }
-                let (dot, square) = (dot / count, square / count);
-                let pull = dot + square * *held;
+            for feature in 0..N {
+                let square = products[feature][feature];
+                let others = (0..N).filter(|other| *other != feature);
+                let explained = others.map(|other| products[feature][other] * weights[other]);
+                let pull = pulls[feature] - explained.sum::<f64>();
                 let shrunk = (pull.abs() - penalty * l1_ratio).max(0.0) * pull.signum();
                 let weight =
                     if square > 0.0 { shrunk / (square + penalty * (1.0 - l1_ratio)) } else { 0.0 };
-                let change = weight - *held;
-                *held = weight;
-                moved = moved.max(change.abs());
-                for (row, residual) in rows.iter().zip(&mut residuals) {
-                    *residual -= change * standard(row, feature);
-                }
+                moved = moved.max((weight - weights[feature]).abs());
+                weights[feature] = weight;
             }
             if moved < 1e-12 {
                 break;
