@@ -11,6 +11,8 @@ pub mod walk;
 pub mod world;
 
 use afresh_core::time::Window;
+use std::collections::BTreeMap;
+
 use afresh_ml::metrics::Metric;
 use afresh_policy::oracle::{Choice, Serving, WrongPrice};
 use afresh_policy::prices::DEFAULT_RUN_SHARE;
@@ -147,33 +149,32 @@ pub fn compete(
     if auto && past.windows() > 1 {
         picks.push(Pick::Auto);
     }
-    let contest = Contest { world: past, tariff, split, picks: picks.clone(), home: 0 };
-    let outcome = contest.run()?;
+    let contest = Contest { world: past, tariff, split, picks, home: 0 };
+    let field = contest.field();
+    let outcome = contest.decide(&field)?;
     let sweep = SWEEP.into_iter().map(|factor| {
         let tariff = tariff.with_runs_at(factor);
-        let contest = Contest { world: past, tariff, split, picks: picks.clone(), home: 0 };
-        let outcome = contest.run()?;
-        let best = &outcome.scored[outcome.recommended];
+        let contest = contest.at(tariff);
+        let best = contest.recommended(&contest.repriced(&field))?;
         Ok::<_, WrongPrice>(Sweep {
             factor,
             per_run: tariff.per_run,
-            recommended: best.entry.name.clone(),
+            cost: best.way.cost(),
+            recommended: best.entry.name,
             pick: best.entry.pick,
             retrains: best.way.runs,
             recovered: best.recovered,
-            cost: best.way.cost(),
-            never: outcome.never,
-            always: outcome.always,
-            oracle: outcome.oracle.cost,
+            never: best.never,
+            always: best.always,
+            oracle: best.oracle,
         })
     });
     let sweep = sweep.collect::<Result<Vec<_>, _>>()?;
-    let showings = outcome
-        .scored
-        .iter()
-        .map(|scored| showing(past, metric, split, &scored.way.served, &scored.way.tried));
+    let mut known = Known { past, metric, values: BTreeMap::new() };
+    let scored = outcome.scored.iter();
+    let showings = scored.map(|scored| known.showing(split, &scored.way.served, &scored.way.tried));
     let showings = showings.collect::<Vec<_>>();
-    let oracle = showing(past, metric, split, &served(split, &outcome), &[]);
+    let oracle = known.showing(split, &served(split, &outcome), &[]);
     let undefined = showings[outcome.recommended].metric.iter().filter(|m| m.is_none()).count();
     Ok(Backtest {
         periods: past.windows_of_periods().to_vec(),
@@ -214,34 +215,37 @@ fn served(split: usize, outcome: &Outcome) -> Vec<Serving> {
     served
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a number of periods")]
-fn showing(
-    past: &Past,
+/// Metrics that were computed once: most ways share most of their versions.
+struct Known<'p> {
+    past: &'p Past,
     metric: Metric,
-    split: usize,
-    served: &[Serving],
-    tried: &[Serving],
-) -> Showing {
-    let metrics =
-        (split..).zip(served).map(|(period, serving)| past.metric(metric, *serving, period));
-    let metrics = metrics.collect::<Vec<_>>();
-    let defined = metrics.iter().flatten().copied().collect::<Vec<_>>();
-    let mean = defined.iter().sum::<f64>() / defined.len() as f64;
-    let mut trained = served
-        .iter()
-        .filter(|serving| matches!(serving, Serving::Trained { period, .. } if split <= *period))
-        .copied()
-        .collect::<Vec<_>>();
-    trained.sort_unstable();
-    trained.dedup();
-    let retrains = trained.len();
-    let seconds = trained.iter().chain(tried).map(|version| past.cpu_seconds(*version));
-    Showing {
-        served: served.to_vec(),
-        metric: metrics,
-        metric_mean: (!defined.is_empty()).then_some(mean),
-        loss: past.mean_loss(split, served),
-        retrains,
-        training_cpu_seconds: 0.0 + seconds.sum::<f64>(),
+    values: BTreeMap<(Serving, usize), Option<f64>>,
+}
+
+impl Known<'_> {
+    #[expect(clippy::cast_precision_loss, reason = "a number of periods")]
+    fn showing(&mut self, split: usize, served: &[Serving], tried: &[Serving]) -> Showing {
+        let Known { past, metric, values } = self;
+        let metrics = (split..).zip(served).map(|(period, serving)| {
+            let known = values.entry((*serving, period));
+            *known.or_insert_with(|| past.metric(*metric, *serving, period))
+        });
+        let metrics = metrics.collect::<Vec<_>>();
+        let defined = metrics.iter().flatten().copied().collect::<Vec<_>>();
+        let mean = defined.iter().sum::<f64>() / defined.len() as f64;
+        let new = |serving: &&Serving| matches!(serving, Serving::Trained { period, .. } if split <= *period);
+        let mut trained = served.iter().filter(new).copied().collect::<Vec<_>>();
+        trained.sort_unstable();
+        trained.dedup();
+        let retrains = trained.len();
+        let seconds = trained.iter().chain(tried).map(|version| past.cpu_seconds(*version));
+        Showing {
+            served: served.to_vec(),
+            metric: metrics,
+            metric_mean: (!defined.is_empty()).then_some(mean),
+            loss: past.mean_loss(split, served),
+            retrains,
+            training_cpu_seconds: 0.0 + seconds.sum::<f64>(),
+        }
     }
 }

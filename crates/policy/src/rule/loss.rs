@@ -8,7 +8,9 @@ pub(super) fn drift(ground: &Ground<'_>, score: f64) -> Opinion {
     let Ground { history, .. } = *ground;
     match history.newest().and_then(|newest| newest.drift) {
         None => ground.keep(format_args!("drift was not measured")),
-        Some(drift) => ground.says(score <= drift, format_args!("drift {drift:.3}, limit {score:.3}")),
+        Some(drift) => {
+            ground.says(score <= drift, format_args!("drift {drift:.3}, limit {score:.3}"))
+        }
     }
 }
 
@@ -45,10 +47,8 @@ pub(super) fn decay(ground: &Ground<'_>, test: Detector) -> Opinion {
         Detector::Adwin => &"ADWIN",
         Detector::Cusum => &"CUSUM",
     };
-    ground.says(
-        true,
-        format_args!("loss rose from {baseline:.4} to {mean:.4}, beyond chance ({by})"),
-    )
+    ground
+        .says(true, format_args!("loss rose from {baseline:.4} to {mean:.4}, beyond chance ({by})"))
 }
 
 pub(super) fn markov(ground: &Ground<'_>, factor: f64) -> Opinion {

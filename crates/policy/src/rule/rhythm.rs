@@ -18,7 +18,8 @@ pub(super) fn phase(ground: &Ground<'_>, periods: u32, offset: u32) -> Opinion {
     let number = history.seen();
     let due = number % u64::from(periods.max(1)) == u64::from(offset);
     let word = if due { "is" } else { "is not" };
-    ground.says(due, format_args!("period {number} {word} one of every {periods}, from {offset} on"))
+    ground
+        .says(due, format_args!("period {number} {word} one of every {periods}, from {offset} on"))
 }
 
 pub(super) fn volume(ground: &Ground<'_>, rows: u64) -> Opinion {
@@ -39,7 +40,8 @@ pub(super) fn economic(ground: &Ground<'_>, factor: f64) -> Opinion {
     };
     let growth = ageing * rows * prices.per_loss;
     if growth <= 0.0 {
-        return ground.keep(format_args!("versions do not age: {ageing:+.6} loss per row and period"));
+        return ground
+            .keep(format_args!("versions do not age: {ageing:+.6} loss per row and period"));
     }
     let periods = (factor * (2.0 * run / growth).sqrt()).max(1.0);
     let age = history.age();

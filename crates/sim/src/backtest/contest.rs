@@ -1,7 +1,9 @@
 //! The contest: parameters tuned on the first half of a history, scored on the second, beside the
 //! best that hindsight allows and what a walk forward would have done.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use afresh_ml::compare::block;
 use afresh_ml::rng::Rng;
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::family::{self, Family, Scale};
 use super::walk::{Pick, Standing, Way, walk};
-use super::world::{Look, Stretch, Tariff, World};
+use super::world::{Look, Paid, Stretch, Tariff, World};
 
 /// Resamples behind an interval.
 const RESAMPLES: usize = 1_000;
@@ -39,6 +41,31 @@ pub struct Contest<'w, W> {
     pub home: usize,
 }
 
+/// The recommended entry alone, on the second half.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recommended {
+    /// The entry.
+    pub entry: Entry,
+    /// Its way through the second half.
+    pub way: Way,
+    /// Share of what the oracle saves; `None` where there is nothing to win.
+    pub recovered: Option<f64>,
+    /// Cost of never and of always on the configured window, and of hindsight.
+    pub never: f64,
+    /// As `never`.
+    pub always: f64,
+    /// As `never`.
+    pub oracle: f64,
+}
+
+impl<W> Contest<'_, W> {
+    /// The same at other prices.
+    #[must_use]
+    pub fn at(&self, tariff: Tariff) -> Self {
+        Contest { tariff, picks: self.picks.clone(), ..*self }
+    }
+}
+
 /// A policy with its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -48,8 +75,8 @@ pub struct Entry {
     pub rule: Rule,
     /// On what data it retrains.
     pub pick: Pick,
-    /// Its way through the first half.
-    pub tuning: Way,
+    /// What each period cost that tuned it.
+    pub tuning: Vec<f64>,
 }
 
 /// An entry's showing on the second half.
@@ -110,45 +137,92 @@ pub struct WalkForward {
     pub stretches: Vec<(Range<usize>, String, Pick)>,
 }
 
-impl<W: World> Contest<'_, W> {
+/// Every rule of every family on every window, gone through the whole history.
+#[derive(Clone, Debug)]
+pub struct Field {
+    rows: Vec<Tries>,
+}
+
+/// One family on one window.
+#[derive(Clone, Debug)]
+struct Tries {
+    name: String,
+    pick: Pick,
+    /// In the family's order.
+    ways: Vec<(Rule, Way)>,
+}
+
+impl<W: World + Sync> Contest<'_, W> {
     /// Runs the contest.
     pub fn run(&self) -> Result<Outcome, WrongPrice> {
-        let last = self.world.periods();
-        let entries = self.entries(0..self.split);
-        let recommended = recommend(&entries, &self.tariff);
+        self.decide(&self.field())
+    }
+
+    /// Every rule's way through the whole history. Whatever is tuned on its beginning reads no
+    /// further: no rule sees ahead.
+    #[must_use]
+    pub fn field(&self) -> Field {
+        let mut rows = Vec::new();
+        for family in family::all(&self.scale()) {
+            let settled = matches!(family.rules.as_slice(), [Rule::Never]);
+            for pick in &self.picks {
+                // What never retrains needs no window.
+                if !settled || *pick == self.picks[0] {
+                    rows.push((family.clone(), *pick));
+                }
+            }
+        }
+        let through = |(family, pick): &(Family, Pick)| Tries {
+            name: family.name.clone(),
+            pick: *pick,
+            ways: family.rules.iter().map(|rule| (rule.clone(), self.whole(rule, *pick))).collect(),
+        };
+        Field { rows: in_parallel(&rows, through) }
+    }
+
+    /// The same field where runs have other prices: only rules that look at them decide anew.
+    #[must_use]
+    pub fn repriced(&self, field: &Field) -> Field {
+        let again = |tries: &Tries| {
+            let ways = tries.ways.iter().map(|(rule, way)| {
+                let way = if rule.looks_at_prices() {
+                    self.whole(rule, tries.pick)
+                } else {
+                    way.repriced(&self.tariff)
+                };
+                (rule.clone(), way)
+            });
+            Tries { name: tries.name.clone(), pick: tries.pick, ways: ways.collect() }
+        };
+        Field { rows: in_parallel(&field.rows, again) }
+    }
+
+    /// Decides over a field of this contest.
+    pub fn decide(&self, field: &Field) -> Result<Outcome, WrongPrice> {
+        let entries = field.entries(self.split);
+        let recommended = recommend(&entries);
         let champion = self.champion();
         let stretch = self.stretch(champion);
         let oracle = oracle::best(&stretch)?;
-        let ways = entries.iter().map(|entry| {
-            let standing = entry.tuning.end.clone().with_champion(champion);
-            walk(self.world, &self.tariff, self.split..last, (&entry.rule, entry.pick), standing)
-        });
-        let ways = ways.collect::<Vec<_>>();
-        let standing = || Standing::first().with_champion(champion);
-        let home = Pick::Window(self.home);
-        let fixed = |rule: Rule| {
-            walk(self.world, &self.tariff, self.split..last, (&rule, home), standing())
-        };
-        // Always retrains in the first scored period too, for which its memory must not be empty.
-        let always =
-            match entries.iter().position(|entry| entry.rule == Rule::Always && entry.pick == home)
-            {
-                Some(place) => ways[place].cost(),
-                None => fixed(Rule::Always).cost(),
-            };
-        let never = fixed(Rule::Never).cost();
-        let walk_forward = self.walk_forward(champion, never, always, &oracle);
+        let ways = in_parallel(&entries, |entry| self.scored(&entry.rule, entry.pick, champion));
+        let (never, always) = self.plain(champion);
+        let walk_forward = self.walk_forward(field, champion, never, always, &oracle);
         let best = ways[recommended].costs.clone();
+        let mut equals = BTreeMap::new();
         let mut scored = Vec::with_capacity(entries.len());
         for (place, (entry, way)) in entries.into_iter().zip(ways).enumerate() {
-            let equal = oracle::best_within(&stretch, way.runs)?;
+            let equal = match equals.get(&way.runs) {
+                Some(known) => *known,
+                None => oracle::best_within(&stretch, way.runs)?.cost,
+            };
+            equals.insert(way.runs, equal);
             let cost = way.cost();
             scored.push((
                 place == recommended,
                 Scored {
                     regret: cost - oracle.cost,
                     recovered: recovered(never, always, oracle.cost, cost),
-                    recovered_at_equal_budget: recovered(never, always, equal.cost, cost),
+                    recovered_at_equal_budget: recovered(never, always, equal, cost),
                     above_recommended: interval(&difference(&way.costs, &best)),
                     entry,
                     way,
@@ -161,42 +235,42 @@ impl<W: World> Contest<'_, W> {
         Ok(Outcome { scored, recommended, oracle, never, always, walk_forward, champion })
     }
 
-    /// Every family on every window, its parameters tuned on `periods`.
-    #[must_use]
-    pub fn entries(&self, periods: Range<usize>) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        for family in family::all(&self.scale(periods.clone())) {
-            let settled = matches!(family.rules.as_slice(), [Rule::Never]);
-            for pick in &self.picks {
-                // What never retrains needs no window.
-                if settled && *pick != self.picks[0] {
-                    continue;
-                }
-                entries.extend(self.tuned(&family, *pick, periods.clone()));
-            }
-        }
-        entries
+    /// Only the recommended entry of a field, scored, and what it is measured by.
+    pub fn recommended(&self, field: &Field) -> Result<Recommended, WrongPrice> {
+        let entries = field.entries(self.split);
+        let entry = entries[recommend(&entries)].clone();
+        let champion = self.champion();
+        let oracle = oracle::best(&self.stretch(champion))?.cost;
+        let way = self.scored(&entry.rule, entry.pick, champion);
+        let (never, always) = self.plain(champion);
+        let recovered = recovered(never, always, oracle, way.cost());
+        Ok(Recommended { entry, way, recovered, never, always, oracle })
     }
 
-    fn tuned(&self, family: &Family, pick: Pick, periods: Range<usize>) -> Option<Entry> {
-        let mut best: Option<Entry> = None;
-        for rule in &family.rules {
-            let standing = Standing::first();
-            let way = walk(self.world, &self.tariff, periods.clone(), (rule, pick), standing);
-            let cost = way.cost();
-            let cheaper = best
-                .as_ref()
-                .is_none_or(|best| cost < best.tuning.cost() * (1.0 - BETTER_SHARE_MIN));
-            if cheaper {
-                best = Some(Entry {
-                    name: family.name.clone(),
-                    rule: rule.clone(),
-                    pick,
-                    tuning: way,
-                });
-            }
-        }
-        best
+    /// Every family on every window, its parameters tuned on the periods before `end`.
+    #[must_use]
+    pub fn entries(&self, end: usize) -> Vec<Entry> {
+        self.field().entries(end)
+    }
+
+    fn whole(&self, rule: &Rule, pick: Pick) -> Way {
+        let periods = 0..self.world.periods();
+        walk(self.world, &self.tariff, periods, (rule, pick), Standing::first())
+    }
+
+    /// What an entry does on the scored periods: with the memory of those before, and the champion
+    /// that all of them begin with.
+    fn scored(&self, rule: &Rule, pick: Pick, champion: Serving) -> Way {
+        let (world, tariff) = (self.world, &self.tariff);
+        let before = walk(world, tariff, 0..self.split, (rule, pick), Standing::first());
+        let standing = before.end.with_champion(champion);
+        walk(world, tariff, self.split..world.periods(), (rule, pick), standing)
+    }
+
+    /// Cost of never and of always on the configured window over the scored periods.
+    fn plain(&self, champion: Serving) -> (f64, f64) {
+        let cost = |rule: Rule| self.scored(&rule, Pick::Window(self.home), champion).cost();
+        (cost(Rule::Never), cost(Rule::Always))
     }
 
     /// What serves when scoring begins: trained then on the configured window, where that is possible.
@@ -215,29 +289,30 @@ impl<W: World> Contest<'_, W> {
         Stretch { world, tariff, from: self.split, to: world.periods(), champion }
     }
 
-    fn scale(&self, periods: Range<usize>) -> Scale {
+    /// Known at the end of the first half.
+    fn scale(&self) -> Scale {
         let mut costs = Vec::new();
         let mut rows = Vec::new();
-        for period in periods.clone() {
-            costs.push(self.tariff.keep(self.world, Serving::First, period));
+        for period in 0..self.split {
+            costs.push(self.tariff.price(&Paid::keep(self.world, Serving::First, period)));
             #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
             rows.push(self.world.observe(Serving::First, period, Look::WithoutDrift).rows as f64);
         }
-        let last = periods.end.saturating_sub(1);
+        let last = self.split.saturating_sub(1);
         let version = Serving::Trained { period: last, window: self.home };
         let trained = self.world.is_trained(last, self.home);
         let version = if trained { version } else { Serving::First };
         Scale {
-            periods: periods.len(),
+            periods: self.split,
             rows: median(rows),
             loss_cost: median(costs),
-            run_cost: self.tariff.run(self.world, version),
             run_cpu_hours: self.world.cpu_hours(version),
         }
     }
 
     fn walk_forward(
         &self,
+        field: &Field,
         champion: Serving,
         never: f64,
         always: f64,
@@ -249,11 +324,13 @@ impl<W: World> Contest<'_, W> {
         let (mut cost, mut stretches) = (0.0, Vec::new());
         for start in (from..to).step_by(step) {
             let end = (start + step).min(to);
-            let entries = self.entries(0..start);
-            let chosen = &entries[recommend(&entries, &self.tariff)];
-            let from_tuning = || chosen.tuning.end.clone().with_champion(champion);
-            let standing_now = standing.take().unwrap_or_else(from_tuning);
+            let entries = field.entries(start);
+            let chosen = &entries[recommend(&entries)];
             let policy = (&chosen.rule, chosen.pick);
+            let standing_now = standing.take().unwrap_or_else(|| {
+                let first = Standing::first();
+                walk(self.world, &self.tariff, 0..start, policy, first).end.with_champion(champion)
+            });
             let way = walk(self.world, &self.tariff, start..end, policy, standing_now);
             cost += way.cost();
             stretches.push((start..end, chosen.name.clone(), chosen.pick));
@@ -261,6 +338,61 @@ impl<W: World> Contest<'_, W> {
         }
         WalkForward { cost, recovered: recovered(never, always, oracle.cost, cost), stretches }
     }
+}
+
+impl Field {
+    /// Every family on every window, its parameters tuned on the periods before `end`.
+    #[must_use]
+    pub fn entries(&self, end: usize) -> Vec<Entry> {
+        let tuned = self.rows.iter().filter_map(|tries| {
+            let cost = |way: &Way| 0.0 + way.costs[..end].iter().sum::<f64>();
+            let mut best: Option<(f64, &Rule, &Way)> = None;
+            for (rule, way) in &tries.ways {
+                let cost = cost(way);
+                if best.is_none_or(|(least, ..)| cost < least * (1.0 - BETTER_SHARE_MIN)) {
+                    best = Some((cost, rule, way));
+                }
+            }
+            let (_, rule, way) = best?;
+            Some(Entry {
+                name: tries.name.clone(),
+                rule: rule.clone(),
+                pick: tries.pick,
+                tuning: way.costs[..end].to_vec(),
+            })
+        });
+        tuned.collect()
+    }
+}
+
+/// The same as a map in order, on all cores.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut found = std::thread::scope(|scope| {
+        let take = || {
+            let mut found = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(place) else { return found };
+                found.push((place, work(item)));
+            }
+        };
+        let threads = (0..threads).map(|_| scope.spawn(take)).collect::<Vec<_>>();
+        let mut found = Vec::with_capacity(items.len());
+        for thread in threads {
+            match thread.join() {
+                Ok(part) => found.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    });
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Share of what hindsight saves beside never and always; `None` where that is not worth winning.
@@ -272,12 +404,12 @@ pub fn recovered(never: f64, always: f64, oracle: f64, cost: f64) -> Option<f64>
 }
 
 /// The simplest entry of those that the tuning periods cannot tell from the cheapest.
-fn recommend(entries: &[Entry], _tariff: &Tariff) -> usize {
-    let cost = |place: &usize| entries[*place].tuning.cost();
+fn recommend(entries: &[Entry]) -> usize {
+    let cost = |place: &usize| 0.0 + entries[*place].tuning.iter().sum::<f64>();
     let places = || 0..entries.len();
     let Some(best) = places().min_by(|a, b| cost(a).total_cmp(&cost(b))) else { return 0 };
     let alike = places().filter(|place| {
-        let above = difference(&entries[*place].tuning.costs, &entries[best].tuning.costs);
+        let above = difference(&entries[*place].tuning, &entries[best].tuning);
         *place == best || interval(&above).low <= 0.0
     });
     let simplicity = |place: &usize| {

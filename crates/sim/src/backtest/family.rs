@@ -20,8 +20,6 @@ pub struct Scale {
     pub rows: f64,
     /// What the first champion's loss costs in the median period.
     pub loss_cost: f64,
-    /// What a run costs.
-    pub run_cost: f64,
     /// CPU hours of a run.
     pub run_cpu_hours: f64,
 }

@@ -5,11 +5,9 @@ mod cache;
 mod sight;
 mod train;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use afresh_core::id::VersionId;
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_engine::settings::TrainingWindow;
@@ -59,19 +57,22 @@ pub struct Past {
     newly_before: Vec<usize>,
     /// What a unit of loss is divided by: the label's variance in regression, else 1.
     unit: f64,
-    drift_seen: Mutex<BTreeMap<(usize, usize), sight::Drifted>>,
-    followed: Mutex<BTreeMap<usize, Arc<Vec<sight::Watched>>>>,
-    shifts: Mutex<Option<Arc<Vec<Option<f64>>>>>,
+    /// Mean loss of a constant guess on the rows that became available in each period.
+    guesses: Vec<Option<f64>>,
+    /// How far the features' means moved into each period.
+    shifts: Vec<Option<f64>>,
+    references: Mutex<sight::References>,
 }
 
 /// One version of the grid.
 #[derive(Debug)]
 pub struct Cell {
-    version: VersionId,
     as_of: Timestamp,
     /// Event times that trained it.
     window: Window,
     cpu_hours: f64,
+    /// Rounds that its training went.
+    rounds: usize,
     /// CPU seconds that its training took when it was done.
     cpu_seconds: f64,
     importance: Vec<f64>,
@@ -79,8 +80,15 @@ pub struct Cell {
     first: usize,
     /// From that row on: as many numbers a row as the task has outputs; NaN where there is none.
     predictions: Vec<f32>,
+    /// From that row on: one loss a row, in the unit of cost; NaN where there is none.
+    losses: Vec<f32>,
     /// Sum of the losses of each period's labelled rows, from the period of the training on.
     sums: Vec<f64>,
+    /// Mean loss on what became available in each period, from the period of the training on.
+    seen: Vec<Option<f64>>,
+    watched: OnceLock<Option<Vec<sight::Watched>>>,
+    /// By period, from that of the training on.
+    drifted: Vec<OnceLock<sight::Drifted>>,
 }
 
 impl Past {
@@ -165,16 +173,6 @@ impl Past {
         (labels, predictions)
     }
 
-    /// Losses of a cell on rows, in the unit of cost; rows that it was trained on are left out.
-    fn losses(&self, cell: &Cell, positions: &[usize]) -> Vec<f64> {
-        let (labels, predictions) = self.answers_for(cell, positions);
-        let mut losses = row_losses(self.task, &labels, &predictions);
-        for loss in &mut losses {
-            *loss /= self.unit;
-        }
-        losses
-    }
-
     fn cell(&self, serving: Serving) -> Option<&Cell> {
         self.cells[self.place(serving)].as_ref()
     }
@@ -223,17 +221,12 @@ impl World for Past {
         let from = self.periods[period].from;
         let takes = next.training_takes();
         let to = from.after(takes).min(self.periods[period].to);
-        let range = self.rows.range(Window { from, to });
-        if range.is_empty() {
-            return 0.0;
-        }
-        let labelled = range.filter(|at| !self.rows.label[*at].is_nan()).collect::<Vec<_>>();
-        0.0 + self.losses(cell, &labelled).iter().sum::<f64>()
+        0.0 + cell.losses_on(self.rows.range(Window { from, to })).sum::<f64>()
     }
 
     fn seen(&self, version: Serving, period: usize) -> Option<f64> {
-        let losses = self.losses(self.cell(version)?, &self.newly[period]);
-        mean(&losses)
+        let trained = Self::period_of(version);
+        *self.cell(version)?.seen.get(period.checked_sub(trained)?)?
     }
 
     fn observe(&self, serving: Serving, period: usize, look: Look) -> Observation {
@@ -242,6 +235,13 @@ impl World for Past {
 }
 
 impl Cell {
+    /// Losses on rows; those that it was trained on, or that have no label, are left out.
+    fn losses_on(&self, positions: impl IntoIterator<Item = usize>) -> impl Iterator<Item = f64> {
+        let known = move |at: usize| self.losses.get(at.checked_sub(self.first)?).copied();
+        let losses = positions.into_iter().filter_map(known);
+        losses.filter(|loss| !loss.is_nan()).map(f64::from)
+    }
+
     /// From the beginning of the training until the version serves.
     fn training_takes(&self) -> Duration {
         #[expect(

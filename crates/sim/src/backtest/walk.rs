@@ -13,7 +13,7 @@ use afresh_policy::rule::Rule;
 use afresh_policy::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Look, Tariff, World};
+use super::world::{Look, Paid, Tariff, World};
 
 /// Versions that served before and go on being scored, so that ageing can be told.
 const RETIRED_MAX: usize = 4;
@@ -49,6 +49,8 @@ pub struct Way {
     pub choices: Vec<Choice>,
     /// What each period cost, its retraining included.
     pub costs: Vec<f64>,
+    /// The same before prices.
+    pub paid: Vec<Paid>,
     /// What served at the end of each period.
     pub served: Vec<Serving>,
     /// Retrainings.
@@ -96,6 +98,13 @@ impl Way {
     pub fn cost(&self) -> f64 {
         0.0 + self.costs.iter().sum::<f64>()
     }
+
+    /// The same way at other prices: what a policy that does not look at prices would pay.
+    #[must_use]
+    pub fn repriced(&self, tariff: &Tariff) -> Way {
+        let costs = self.paid.iter().map(|paid| tariff.price(paid)).collect();
+        Way { costs, ..self.clone() }
+    }
 }
 
 /// Goes through `periods`.
@@ -114,6 +123,7 @@ pub fn walk(
     let mut way = Way {
         choices: Vec::with_capacity(length),
         costs: Vec::with_capacity(length),
+        paid: Vec::with_capacity(length),
         served: Vec::with_capacity(length),
         runs: 0,
         tried: Vec::new(),
@@ -127,38 +137,34 @@ pub fn walk(
         }
         let asked = surf.as_ref().is_none_or(surf::Surf::may_start) && adviser.wants();
         let chosen = asked.then(|| window(world, period, pick)).flatten();
-        let mut spent = 0.0;
-        let (choice, cost) = match chosen {
-            None => (Choice::Keep, tariff.keep(world, at.serving, period)),
+        let (choice, paid) = match chosen {
+            None => (Choice::Keep, Paid::keep(world, at.serving, period)),
             Some(window) => {
                 let next = Serving::Trained { period, window };
-                let mut price = tariff.run(world, next);
-                spent += world.cpu_hours(next);
+                let mut paid = Paid::switch(world, at.serving, period, next);
                 if pick == Pick::Auto {
                     let (tried, share) = tried(world, period, next);
                     // A price per run stands for its computing: more of that costs more.
-                    price += tariff.per_run * share;
-                    for version in &tried {
-                        price += tariff.per_cpu_hour * world.cpu_hours(*version);
-                        spent += world.cpu_hours(*version);
-                    }
+                    paid.runs += share;
+                    let hours = tried.iter().map(|version| world.cpu_hours(*version));
+                    paid.cpu_hours += hours.sum::<f64>();
                     way.tried.extend(tried);
                 }
-                let cost = price + tariff.switch(world, at.serving, period, next);
                 if let Some(surf) = &mut surf {
                     surf.start(at.serving, next);
                 }
                 at.take_over(next);
                 way.runs += 1;
-                (Choice::Retrain { window }, cost)
+                (Choice::Retrain { window }, paid)
             }
         };
         way.choices.push(choice);
-        way.costs.push(cost);
+        way.costs.push(tariff.price(&paid));
+        way.paid.push(paid);
         way.served.push(at.serving);
         let mut seen = world.observe(at.serving, period, look);
         seen.champion = afresh_core::id::VersionId(at.number);
-        seen.evidence.spent_cpu_hours = spent;
+        seen.evidence.spent_cpu_hours = paid.cpu_hours;
         seen.evidence.retired = at
             .retired
             .iter()

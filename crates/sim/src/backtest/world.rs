@@ -71,28 +71,36 @@ impl Tariff {
         Tariff { per_run: self.per_run * factor, per_cpu_hour: self.per_cpu_hour * factor, ..*self }
     }
 
-    /// What training `version` costs.
-    pub fn run(&self, world: &impl World, version: Serving) -> f64 {
-        self.per_run + self.per_cpu_hour * world.cpu_hours(version)
+    /// What a period costs.
+    #[must_use]
+    pub fn price(&self, paid: &Paid) -> f64 {
+        self.per_loss * paid.loss + self.per_run * paid.runs + self.per_cpu_hour * paid.cpu_hours
+    }
+}
+
+/// What one period is charged for, before any price.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Paid {
+    /// Loss of its labelled rows.
+    pub loss: f64,
+    /// Retrainings; parts of one where candidates were only trained to be compared.
+    pub runs: f64,
+    /// CPU hours of training, estimated without a clock.
+    pub cpu_hours: f64,
+}
+
+impl Paid {
+    /// `serving` goes on through `period`.
+    pub fn keep(world: &impl World, serving: Serving, period: usize) -> Paid {
+        Paid { loss: world.loss(serving, period), ..Paid::default() }
     }
 
-    /// What serving `serving` through `period` costs.
-    pub fn keep(&self, world: &impl World, serving: Serving, period: usize) -> f64 {
-        self.per_loss * world.loss(serving, period)
-    }
-
-    /// What `period` costs where `next`, trained at its beginning, takes over from `serving`; the
-    /// price of the training is not in it.
-    pub fn switch(
-        &self,
-        world: &impl World,
-        serving: Serving,
-        period: usize,
-        next: Serving,
-    ) -> f64 {
+    /// `next` is trained when `period` begins, and takes over from `serving` once that is done.
+    pub fn switch(world: &impl World, serving: Serving, period: usize, next: Serving) -> Paid {
         let before = world.loss_until(serving, period, next);
         let after = world.loss(next, period) - world.loss_until(next, period, next);
-        self.per_loss * (before + after).max(0.0)
+        let cpu_hours = world.cpu_hours(next);
+        Paid { loss: (before + after).max(0.0), runs: 1.0, cpu_hours }
     }
 }
 
@@ -134,7 +142,8 @@ impl<W: World> Hindsight for Stretch<'_, W> {
     }
 
     fn keep(&self, serving: Serving, period: usize) -> f64 {
-        self.tariff.keep(self.world, self.version(serving), self.from + period)
+        let serving = self.version(serving);
+        self.tariff.price(&Paid::keep(self.world, serving, self.from + period))
     }
 
     fn retrain(&self, serving: Serving, period: usize, window: usize) -> Option<f64> {
@@ -143,7 +152,6 @@ impl<W: World> Hindsight for Stretch<'_, W> {
             return None;
         }
         let next = Serving::Trained { period: at, window };
-        let switch = self.tariff.switch(self.world, self.version(serving), at, next);
-        Some(self.tariff.run(self.world, next) + switch)
+        Some(self.tariff.price(&Paid::switch(self.world, self.version(serving), at, next)))
     }
 }

@@ -96,13 +96,7 @@ fn no_policy_sees_ahead() {
             after.rows[period] *= 2.0;
             after.base_rate[period] = 0.3;
         }
-        let scale = Scale {
-            periods: 20,
-            rows: 1_000.0,
-            loss_cost: 600.0,
-            run_cost: 40.0,
-            run_cpu_hours: 0.008,
-        };
+        let scale = Scale { periods: 20, rows: 1_000.0, loss_cost: 600.0, run_cpu_hours: 0.008 };
         let mut differ = 0;
         for family in family::all(&scale) {
             for rule in &family.rules {
@@ -130,7 +124,7 @@ fn what_is_tuned_does_not_depend_on_what_is_scored() {
         after.concept[period] = 0.2;
     }
     let entries = |stream: &Stream| {
-        let entries = contest(stream, TARIFF).entries(0..20);
+        let entries = contest(stream, TARIFF).entries(20);
         entries.into_iter().map(|entry| (entry.rule, entry.pick)).collect::<Vec<_>>()
     };
     assert_eq!(entries(&before), entries(&after));

@@ -1,5 +1,6 @@
 //! What the monitors would have seen of a version at the end of a period, from rows available then.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use afresh_core::id::VersionId;
@@ -11,7 +12,7 @@ use afresh_ml::drift::{self, Reference};
 use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
 use afresh_policy::oracle::Serving;
 
-use super::{Cell, Past, estimated_hours, guess, open};
+use super::{Cell, Past, estimated_hours, open};
 use crate::backtest::world::Look;
 
 /// Drift of a period against the rows that trained a version.
@@ -29,6 +30,43 @@ pub(super) struct Watched {
     available_since_cut: u64,
 }
 
+/// Rows of versions, prepared for measuring drift from them; the longest unasked go first.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    /// By place of the version in the grid: when it was last asked for, and its columns.
+    kept: BTreeMap<usize, (u64, Arc<Vec<Reference>>)>,
+    asked: u64,
+    values: u64,
+}
+
+/// Values kept prepared, eight bytes each.
+const PREPARED_VALUES_MAX: u64 = 1 << 25;
+
+impl References {
+    fn get(&mut self, place: usize) -> Option<Arc<Vec<Reference>>> {
+        self.asked += 1;
+        let (last, columns) = self.kept.get_mut(&place)?;
+        *last = self.asked;
+        Some(Arc::clone(columns))
+    }
+
+    fn keep(&mut self, place: usize, columns: Arc<Vec<Reference>>) {
+        let size = |columns: &[Reference]| columns.iter().map(Reference::rows).sum::<u64>();
+        self.values += size(&columns);
+        self.asked += 1;
+        if let Some((_, before)) = self.kept.insert(place, (self.asked, columns)) {
+            self.values -= size(&before);
+        }
+        while PREPARED_VALUES_MAX < self.values && 1 < self.kept.len() {
+            let oldest = self.kept.iter().min_by_key(|(_, (last, _))| *last);
+            let Some(oldest) = oldest.map(|(place, _)| *place) else { return };
+            if let Some((_, columns)) = self.kept.remove(&oldest) {
+                self.values -= size(&columns);
+            }
+        }
+    }
+}
+
 /// A period's newly available rows are cut into this many buckets for the t-test.
 const BUCKETS: usize = 24;
 /// A bucket with fewer rows says nothing.
@@ -44,12 +82,11 @@ impl Past {
             Look::WithDrift => self.drifted(serving, period),
             Look::WithoutDrift => Drifted { score: None, smallest_p: None },
         };
-        let labels = self.newly[period].iter().map(|at| self.rows.label[*at]).collect::<Vec<_>>();
         let features = self.rows.columns.len();
         let hours = self.cell(serving).map(|cell| {
             // A training now would have as many rows as the last one had in its window.
             let trained = self.rows.range(cell.window).len();
-            estimated_hours(trained, features, self.rounds(cell))
+            estimated_hours(trained, features, cell.rounds)
         });
         Observation {
             at: window.to,
@@ -61,28 +98,17 @@ impl Past {
             evidence: Evidence {
                 alarms: watched.map_or_else(Alarms::default, |watched| watched.alarms),
                 smallest_p: drifted.smallest_p,
-                feature_shift: self.shifts().get(period).copied().flatten(),
-                guess: guess(self.task, &labels).map(|guess| guess / self.unit),
+                feature_shift: self.shifts[period],
+                guess: self.guesses[period],
                 run_cpu_hours: hours,
                 ..Evidence::default()
             },
         }
     }
 
-    fn rounds(&self, cell: &Cell) -> usize {
-        let scorer = self.workshop.scorer(cell.version);
-        scorer.map_or(1, |scorer| scorer.manifest().rounds_added)
-    }
-
     /// The detectors' way over a version's rows, made once.
-    fn watched(&self, serving: Serving) -> Option<Arc<Vec<Watched>>> {
-        let place = self.place(serving);
-        if let Some(watched) = open(&self.followed).get(&place) {
-            return Some(Arc::clone(watched));
-        }
-        let watched = Arc::new(self.watch(serving)?);
-        open(&self.followed).insert(place, Arc::clone(&watched));
-        Some(watched)
+    fn watched(&self, serving: Serving) -> Option<&Vec<Watched>> {
+        self.cell(serving)?.watched.get_or_init(|| self.watch(serving)).as_ref()
     }
 
     fn watch(&self, serving: Serving) -> Option<Vec<Watched>> {
@@ -94,7 +120,7 @@ impl Past {
         let mut available = 0;
         let mut watched = Vec::new();
         for newly in &self.newly[trained..] {
-            let losses = self.losses(cell, newly);
+            let losses = cell.losses_on(newly.iter().copied()).collect::<Vec<_>>();
             available += losses.len() as u64;
             if let Some(running) = &mut test
                 && running.update_many(&losses).is_err()
@@ -139,7 +165,7 @@ impl Past {
                 (self.cell(before)?, &self.newly[period - 1])
             }
         };
-        let losses = self.losses(cell, newly);
+        let losses = cell.losses_on(newly.iter().copied()).collect::<Vec<_>>();
         let clip = Clip::for_task(self.task, &losses);
         Baseline::from_losses(&losses, clip).ok().map(|baseline| (clip, baseline))
     }
@@ -166,13 +192,12 @@ impl Past {
     }
 
     fn drifted(&self, serving: Serving, period: usize) -> Drifted {
-        let key = (self.place(serving), period);
-        if let Some(known) = open(&self.drift_seen).get(&key) {
-            return *known;
+        let trained = Self::period_of(serving);
+        let known = self.cell(serving).and_then(|cell| cell.drifted.get(period - trained));
+        match known {
+            Some(known) => *known.get_or_init(|| self.measure_drift(serving, period)),
+            None => Drifted { score: None, smallest_p: None },
         }
-        let drifted = self.measure_drift(serving, period);
-        open(&self.drift_seen).insert(key, drifted);
-        drifted
     }
 
     fn measure_drift(&self, serving: Serving, period: usize) -> Drifted {
@@ -182,7 +207,7 @@ impl Past {
         if current.is_empty() {
             return nothing;
         }
-        let reference = self.reference(cell);
+        let reference = self.reference(self.place(serving), cell);
         let columns = reference.iter().zip(&self.rows.columns).map(|(reference, column)| {
             let values = view(&column.values, current.clone());
             reference.compare(values)
@@ -206,7 +231,17 @@ impl Past {
         Drifted { score, smallest_p }
     }
 
-    fn reference(&self, cell: &Cell) -> Vec<Reference> {
+    /// A version's rows, prepared once for as long as memory lasts.
+    fn reference(&self, place: usize, cell: &Cell) -> Arc<Vec<Reference>> {
+        if let Some(known) = open(&self.references).get(place) {
+            return known;
+        }
+        let made = Arc::new(self.prepare(cell));
+        open(&self.references).keep(place, Arc::clone(&made));
+        made
+    }
+
+    fn prepare(&self, cell: &Cell) -> Vec<Reference> {
         let cuts = Cuts { stopping_from: cell.as_of, holdout_from: cell.as_of, as_of: cell.as_of };
         let trained = positions(&self.rows, cell.window, &cuts, Part::Fit);
         let rows = self.rows.select(&trained);
@@ -217,21 +252,11 @@ impl Past {
             })
             .collect()
     }
-
-    /// How far the features' means moved from period to period.
-    fn shifts(&self) -> Arc<Vec<Option<f64>>> {
-        if let Some(shifts) = open(&self.shifts).as_ref() {
-            return Arc::clone(shifts);
-        }
-        let shifts = Arc::new(shifts(&self.rows, &self.periods));
-        *open(&self.shifts) = Some(Arc::clone(&shifts));
-        shifts
-    }
 }
 
 /// By period: the sum over the numeric features of how far their mean moved since the period
 /// before, in standard deviations of that period.
-fn shifts(rows: &Rows, periods: &[afresh_core::time::Window]) -> Vec<Option<f64>> {
+pub(super) fn shifts(rows: &Rows, periods: &[afresh_core::time::Window]) -> Vec<Option<f64>> {
     let moments = |values: &[f64]| {
         let present = values.iter().filter(|value| !value.is_nan());
         let (count, sum, squares) = present

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::Rows;
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::cache::{self, Kept};
-use super::{Cell, Past, Plan, estimated_hours};
+use super::{Cell, Past, Plan, estimated_hours, guess, mean, sight};
 use crate::replay::{Error, periods};
 
 /// Rows scored at a time.
@@ -135,20 +135,26 @@ impl Past {
         }
         trainings.failed.sort_by_key(|failed| (failed.at, failed.window));
         let kind = task(workshop.feed().schema());
+        let newly = all.iter().map(|period| available(&rows, *period)).collect::<Vec<_>>();
+        let unit = unit(kind, &rows, all[0].from);
+        let guesses = newly.iter().map(|positions| {
+            let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
+            guess(kind, &labels).map(|guess| guess / unit)
+        });
         let mut past = Past {
+            guesses: guesses.collect(),
+            shifts: sight::shifts(&rows, &all),
+            references: Mutex::default(),
             task: kind,
             windows: plan.windows.len(),
             cells: (0..all.len() * plan.windows.len()).map(|_| None).collect(),
             before: made.remove(&None),
-            newly: all.iter().map(|period| available(&rows, *period)).collect(),
+            newly,
             newly_before: available(&rows, before(all[0])),
-            unit: unit(kind, &rows, all[0].from),
+            unit,
             periods: all,
             rows,
             workshop,
-            drift_seen: Mutex::default(),
-            followed: Mutex::default(),
-            shifts: Mutex::default(),
         };
         for (place, cell) in made {
             if let Some(place) = place {
@@ -165,24 +171,49 @@ impl Past {
         Ok((past, trainings))
     }
 
-    /// Adds the losses of each version up by period.
+    /// Computes the losses of each version once, and adds them up by period.
     fn add_up(&mut self) {
         let mut cells = std::mem::take(&mut self.cells);
-        let ranges = self.periods.iter().map(|period| self.labelled_in(*period));
+        if let Some(mut before) = self.before.take() {
+            before.losses = self.row_losses(&before);
+            self.before = Some(before);
+        }
+        let ranges = self.periods.iter().map(|period| self.rows.range(*period));
         let ranges = ranges.collect::<Vec<_>>();
         for (place, cell) in cells.iter_mut().enumerate() {
             let Some(cell) = cell else { continue };
             let trained = place / self.windows;
-            let sums = ranges[trained..]
-                .iter()
-                .map(|positions| 0.0 + self.losses(cell, positions).iter().sum::<f64>());
-            cell.sums = sums.collect();
+            cell.losses = self.row_losses(cell);
+            let sum = |range: &Range<usize>| 0.0 + cell.losses_on(range.clone()).sum::<f64>();
+            cell.sums = ranges[trained..].iter().map(sum).collect();
+            let seen = |positions: &Vec<usize>| {
+                mean(&cell.losses_on(positions.iter().copied()).collect::<Vec<_>>())
+            };
+            cell.seen = self.newly[trained..].iter().map(seen).collect();
+            cell.drifted = ranges[trained..].iter().map(|_| OnceLock::new()).collect();
         }
         self.cells = cells;
     }
 
-    fn labelled_in(&self, window: Window) -> Vec<usize> {
-        self.rows.range(window).filter(|at| !self.rows.label[*at].is_nan()).collect()
+    /// By row from the cell's first on, in the unit of cost; NaN where there is no answer.
+    fn row_losses(&self, cell: &Cell) -> Vec<f32> {
+        let width = self.task.outputs();
+        let labels = &self.rows.label[cell.first.min(self.rows.len())..];
+        let mut losses = vec![f32::NAN; cell.predictions.len() / width];
+        let rows = losses.iter_mut().zip(cell.predictions.chunks_exact(width)).zip(labels);
+        let mut answer = Vec::with_capacity(width);
+        for ((loss, predicted), label) in rows {
+            if predicted[0].is_nan() || label.is_nan() {
+                continue;
+            }
+            answer.clear();
+            answer.extend(predicted.iter().map(|value| f64::from(*value)));
+            let found = row_losses(self.task, &[*label], &answer);
+            #[expect(clippy::cast_possible_truncation, reason = "kept in single precision")]
+            let single = found.first().map_or(f32::NAN, |found| (found / self.unit) as f32);
+            *loss = single;
+        }
+        losses
     }
 }
 
@@ -244,7 +275,6 @@ async fn make(
     });
     let features = manifest.schema.features.len();
     let cell = Cell {
-        version,
         as_of: task.as_of,
         window: task.window,
         cpu_hours: estimated_hours(manifest.rows, features, manifest.rounds_added),
@@ -252,7 +282,12 @@ async fn make(
         importance: gains.collect(),
         first: kept.first,
         predictions: kept.predictions,
+        rounds: manifest.rounds_added,
+        losses: Vec::new(),
         sums: Vec::new(),
+        seen: Vec::new(),
+        watched: OnceLock::new(),
+        drifted: Vec::new(),
     };
     Ok((cell, cached))
 }
