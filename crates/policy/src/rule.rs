@@ -363,8 +363,9 @@ impl Rule {
     #[must_use]
     pub fn parts(&self) -> usize {
         match self {
-            Rule::Never | Rule::Always | Rule::Thresholds => 1,
-            Rule::Every { .. } | Rule::Volume { .. } | Rule::Decay { .. } => 2,
+            Rule::Never | Rule::Thresholds => 1,
+            // Always is the rhythm of one period, and no simpler than one of four.
+            Rule::Always | Rule::Every { .. } | Rule::Volume { .. } | Rule::Decay { .. } => 2,
             Rule::Phase { .. }
             | Rule::Drift { .. }
             | Rule::KolmogorovSmirnov { .. }

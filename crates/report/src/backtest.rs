@@ -116,6 +116,15 @@ pub fn render(backtest: &Backtest) -> String {
     .render()
 }
 
+/// The cheaper of never and always.
+fn simple(backtest: &Backtest) -> &'static str {
+    if backtest.always < backtest.never {
+        "retraining in every period"
+    } else {
+        "leaving the model alone"
+    }
+}
+
 fn recommended(backtest: &Backtest) -> Option<&Entry> {
     backtest.entries.iter().find(|entry| entry.is_recommended)
 }
@@ -135,7 +144,7 @@ fn header(backtest: &Backtest) -> Markup {
                 @if best.recovered.is_some() {
                     " It recovers " (share(best.recovered)) " of what hindsight saves."
                 } @else {
-                    " There is next to nothing to win here: the model may be left alone."
+                    " Hindsight saves next to nothing beside " (simple(backtest)) "."
                 }
             }
         } @else {

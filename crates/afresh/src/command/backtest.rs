@@ -35,7 +35,8 @@ Examples:
   afresh backtest --json | jq '.recommended'
 
 How to read the table: `cost` is loss times its price plus retrainings times theirs; `regret` what it
-cost more than hindsight; `recovered` the share of what hindsight saves beside never and always.")]
+cost more than hindsight; `recovered` the share of what hindsight saves beside the better of never and
+always; `at equal runs` the same beside a hindsight that may retrain no more often.")]
 pub struct Arguments {
     /// Configuration file or directory; `--config` where it is left out.
     path: Option<PathBuf>,

@@ -57,6 +57,7 @@ impl Shown<'_> {
             "cost",
             "regret",
             "recovered",
+            "at equal runs",
         ];
         let mut rows = table(&header);
         rows.add_row([
@@ -69,6 +70,7 @@ impl Shown<'_> {
             format!("{:.1}", backtest.oracle.training_cpu_seconds),
             format!("{:.1}", backtest.outcome.oracle.cost),
             "0.0".to_owned(),
+            "100 %".to_owned(),
             "100 %".to_owned(),
         ]);
         for (place, (scored, showing)) in self.entries().enumerate() {
@@ -89,6 +91,7 @@ impl Shown<'_> {
                 format!("{:.1}", scored.way.cost()),
                 format!("{:.1}", scored.regret),
                 percent(scored.recovered),
+                percent(scored.recovered_at_equal_budget),
             ]);
         }
         line(rows);
@@ -110,7 +113,8 @@ impl Shown<'_> {
     }
 
     fn recommendation(&self) {
-        let outcome = &self.backtest.outcome;
+        let backtest = self.backtest;
+        let outcome = &backtest.outcome;
         let best = &outcome.scored[outcome.recommended];
         line(format_args!(
             "Recommended: {} on {} ({}). It costs {:.1}, never {:.1}, always {:.1}.",
@@ -127,8 +131,19 @@ impl Shown<'_> {
                 percent(best.recovered),
                 percent(outcome.walk_forward.recovered),
             )),
-            None => line("Hindsight saves next to nothing here: leave the model alone."),
+            None if outcome.always < outcome.never => {
+                line("Hindsight saves next to nothing beside retraining in every period.");
+            }
+            None => line("Hindsight saves next to nothing: leave the model alone."),
         }
+        let walk = &outcome.walk_forward;
+        let chosen = walk.stretches.iter().map(|(periods, policy, pick)| {
+            let from = backtest.periods[periods.start].from.to_string();
+            let day = from.split('T').next().unwrap_or(&from);
+            format!("{policy} on {} from {day}", self.pick(*pick))
+        });
+        let chosen = chosen.collect::<Vec<_>>().join(", ");
+        line(format_args!("Walking forward costs {:.1}: {chosen}.", walk.cost));
     }
 
     fn sweep(&self) {
