@@ -2,6 +2,7 @@
 
 mod advise;
 mod drift;
+mod oracle;
 mod train;
 
 use anyhow::{Result, bail};
@@ -22,8 +23,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [what, options @ ..] if what == "drift" => drift::run(options),
         [what, options @ ..] if what == "advise" => advise::run(options),
         [what, options @ ..] if what == "train" => train::run(options),
+        [what, options @ ..] if what == "oracle" => oracle::run(options),
         other => bail!(
-            "`{}` cannot be measured: write `decide`, `drift`, `advise` or `train`",
+            "`{}` cannot be measured: write `decide`, `drift`, `advise`, `train` or `oracle`",
             other.join(" ")
         ),
     }

@@ -38,7 +38,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "bench",
         arguments: "decide | drift [--no-evidently] [--no-large] | advise [--no-peer] [--no-csv] | \
-                    train [--no-forest] [--no-real]",
+                    train [--no-forest] [--no-real] | oracle",
         what: "measures, beside peers where there are any",
         run: bench::run,
     },

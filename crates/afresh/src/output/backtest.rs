@@ -98,6 +98,12 @@ impl Shown<'_> {
         line("");
         self.recommendation();
         self.sweep();
+        if 0 < backtest.undefined {
+            line(format_args!(
+                "{metric} is undefined in {} of the {scored} periods: they count by their loss alone.",
+                backtest.undefined,
+            ));
+        }
         for failed in &backtest.trainings.failed {
             let window = self.windows.get(failed.window).map_or("", String::as_str);
             line(format_args!("No version at {} on {window}: {}", failed.at, failed.why));
@@ -209,6 +215,7 @@ impl Shown<'_> {
             "metric": self.metric.name(),
             "tuned_periods": backtest.split,
             "scored_periods": backtest.periods.len() - backtest.split,
+            "undefined_periods": backtest.undefined,
             "prices": {
                 "per_loss": backtest.tariff.per_loss, "per_run": backtest.tariff.per_run,
                 "per_cpu_hour": backtest.tariff.per_cpu_hour, "default": backtest.is_default_price,

@@ -6,6 +6,7 @@
 mod project;
 
 mod advise;
+mod backtest;
 mod bad_input;
 mod decay;
 mod drift;

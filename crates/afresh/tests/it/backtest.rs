@@ -1,0 +1,197 @@
+//! `afresh backtest` on small histories: every task, the cache, and everything that can be wrong.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::project::{Project, ROWS, find, rows};
+
+/// Trees that are trained in no time, on sixteen days after the warm-up.
+const TREES: &str =
+    "train.engine = \"boosted-trees\"\ntrain.rounds = 3\ntrain.early_stopping = 0\n";
+const ONE_WINDOW: [&str; 3] = ["backtest", "--windows", "all"];
+
+fn project(changes: &str) -> Project {
+    let project = Project::new();
+    project.configure(&format!("{TREES}{changes}"));
+    project
+}
+
+fn policy<'a>(found: &'a Value, name: &str) -> &'a Value {
+    let mut policies = found["policies"].as_array().unwrap().iter();
+    policies.find(|policy| policy["policy"] == name).unwrap()
+}
+
+/// The rows of [`rows`], `change` over the columns of each.
+fn changed(change: impl Fn(usize, &mut Vec<String>) -> bool) -> String {
+    let text = rows(0..ROWS);
+    let mut lines = text.lines();
+    let mut changed = format!("{}\n", lines.next().unwrap());
+    for (place, line) in lines.enumerate() {
+        let mut columns = line.split(',').map(str::to_owned).collect::<Vec<_>>();
+        if change(place, &mut columns) {
+            writeln!(changed, "{}", columns.join(",")).unwrap();
+        }
+    }
+    changed
+}
+
+#[test]
+fn policies_compete_and_a_second_call_trains_nothing() {
+    let project = project("");
+    let found = project.json(&ONE_WINDOW);
+    assert_eq!((&found["tuned_periods"], &found["scored_periods"]), (&8.into(), &8.into()));
+    let (never, always) = (policy(&found, "never"), policy(&found, "always"));
+    assert_eq!((&never["retrains"], &always["retrains"]), (&0.into(), &8.into()));
+    let oracle = found["oracle"]["cost"].as_f64().unwrap();
+    for policy in found["policies"].as_array().unwrap() {
+        assert!(oracle <= policy["cost"].as_f64().unwrap() + 1e-9, "{policy}");
+    }
+    // Fifteen whole periods, and the one before that judges the first.
+    let trainings = &found["trainings"];
+    assert_eq!((&trainings["distinct"], &trainings["cached"]), (&17.into(), &0.into()));
+    assert_eq!(found["sweep"].as_array().unwrap().len(), 5);
+    let html = fs::read_to_string(project.path("report.html")).unwrap();
+    assert!(html.contains("chart-pareto") && html.contains("hindsight"));
+
+    let again = project.json(&ONE_WINDOW);
+    assert_eq!(again["trainings"]["cached"], 17);
+    assert_eq!(again["policies"], found["policies"]);
+    assert_eq!(again["trainings"]["cpu_seconds"], found["trainings"]["cpu_seconds"]);
+
+    let said = project.good(&ONE_WINDOW);
+    assert!(said.contains("Recommended: ") && said.contains("Walking forward costs"), "{said}");
+    assert!(said.contains("17 trainings, 17 of them from the cache"), "{said}");
+}
+
+#[test]
+fn stated_prices_are_those_that_count() {
+    let project = project("");
+    let cheap = project.json(&[&ONE_WINDOW[..], &["--per-run", "0.001"]].concat());
+    let dear = project.json(&[&ONE_WINDOW[..], &["--per-run", "1000"]].concat());
+    assert_eq!(dear["recommended"]["policy"], "never");
+    let cost = |found: &Value| policy(found, "always")["cost"].as_f64().unwrap();
+    let difference = cost(&dear) - cost(&cheap);
+    assert!((difference - 8.0 * 999.999).abs() < 1e-6, "{difference}");
+    for flag in ["--per-run", "--per-loss", "--per-cpu-hour"] {
+        for price in ["0", "-1", "free"] {
+            let given = format!("{flag}={price}");
+            project.bad(&["backtest", &given], 2, "a price is a number above 0");
+        }
+    }
+}
+
+#[test]
+fn damaged_cache_is_made_anew() {
+    let project = project("");
+    let found = project.json(&ONE_WINDOW);
+    let scores = project.path(".afresh/backtest/churn/scores");
+    for (place, entry) in fs::read_dir(&scores).unwrap().enumerate() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        // Cut off, of another form, empty.
+        match place % 3 {
+            0 => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+            1 => fs::write(&path, [b"another ", &bytes[8..]].concat()).unwrap(),
+            _ => fs::write(&path, b"").unwrap(),
+        }
+    }
+    assert_eq!(project.json(&ONE_WINDOW)["policies"], found["policies"]);
+
+    // A version that was cut off is trained again, and only that one.
+    let is_artifact = |path: &std::path::Path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("manifest"))
+    };
+    let manifest = find(&project.path(".afresh/backtest"), &is_artifact);
+    let bytes = fs::read(&manifest).unwrap();
+    fs::write(&manifest, &bytes[..bytes.len() / 2]).unwrap();
+    let again = project.json(&ONE_WINDOW);
+    assert_eq!(
+        again["policies"].as_array().unwrap().len(),
+        found["policies"].as_array().unwrap().len()
+    );
+}
+
+#[test]
+fn history_that_is_too_short_is_told_with_what_to_write() {
+    let project = project("");
+    let text = fs::read_to_string(project.path("afresh.toml")).unwrap();
+    project.write("afresh.toml", &text.replace("period = \"1d\"", "period = \"3d\""));
+    let said = project.bad(&ONE_WINDOW, 1, "a backtest needs 8");
+    assert!(said.err.contains("shorter `period`"), "{}", said.err);
+    project.write("afresh.toml", &text.replace("warm_up = \"4d\"", "warm_up = \"400d\""));
+    project.bad(&ONE_WINDOW, 1, "400d");
+}
+
+#[test]
+fn labels_that_never_come_are_told() {
+    let project = project("data.label_delay = \"400d\"\n");
+    project.bad(&ONE_WINDOW, 1, "label");
+}
+
+#[test]
+fn period_of_one_class_or_without_rows_leaves_the_others() {
+    let project = project("");
+    // The seventeenth day has one class, the eighteenth no rows at all.
+    let text = changed(|place, columns| {
+        if (16 * 24..17 * 24).contains(&place) {
+            columns[4] = "0".to_owned();
+        }
+        !(17 * 24..18 * 24).contains(&place)
+    });
+    project.write("rows.csv", &text);
+    let found = project.json(&ONE_WINDOW);
+    assert_eq!(found["undefined_periods"], 2);
+    assert!(policy(&found, "never")["metric_mean"].as_f64().unwrap().is_finite());
+    let said = project.good(&ONE_WINDOW);
+    assert!(said.contains("auc is undefined in 2 of the 8 periods"), "{said}");
+}
+
+#[test]
+fn window_that_cannot_be_trained_is_named_and_the_rest_goes_on() {
+    let project = project("");
+    let found = project.json(&["backtest", "--windows", "all,30m"]);
+    let failed = found["trainings"]["failed"].as_array().unwrap();
+    assert!(!failed.is_empty() && failed.iter().all(|failed| failed["window"] == "30m"), "{found}");
+    assert_eq!(policy(&found, "always")["retrains"], 8);
+    let said = project.good(&["backtest", "--windows", "all,30m"]);
+    assert!(said.contains("No version at 2026-01-05T00:00:00Z on 30m"), "{said}");
+}
+
+#[test]
+fn regression_and_other_engines_compete_alike() {
+    let metric = "task = \"regression\"\ndata.label = \"amount\"\ngate.metric = \"rmse\"\n";
+    for engine in ["linear", "forest"] {
+        let project = Project::new();
+        project.configure(&format!("train.engine = \"{engine}\"\n{metric}"));
+        let found = project.json(&ONE_WINDOW);
+        assert_eq!(found["metric"], "rmse");
+        // In units of the label's variance a constant guess loses 1 a row, and these do better or as well.
+        let never = policy(&found, "never");
+        let cost = never["cost"].as_f64().unwrap() / (8.0 * 24.0);
+        assert!((0.1..1.5).contains(&cost), "{engine}: {cost}");
+    }
+}
+
+#[test]
+fn classes_beyond_two_compete_alike() {
+    let project =
+        project("task = \"multiclass\"\ndata.label = \"class\"\ngate.metric = \"log_loss\"\n");
+    let text = changed(|place, columns| {
+        columns[4] = if place % 7 == 0 { "2".to_owned() } else { columns[4].clone() };
+        true
+    });
+    project.write("rows.csv", &text.replacen(",label\n", ",class\n", 1));
+    let found = project.json(&ONE_WINDOW);
+    assert_eq!(policy(&found, "always")["retrains"], 8);
+    assert!(policy(&found, "always")["log_loss"].as_f64().unwrap() < 1.2, "{found}");
+}
+
+#[test]
+fn model_that_does_not_age_is_left_alone() {
+    let project = Project::new();
+    let found = project.json(&ONE_WINDOW);
+    // A constant model is as good fresh as old: the model is left alone.
+    assert_eq!(found["recommended"]["policy"], "never");
+}
