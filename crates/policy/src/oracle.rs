@@ -75,23 +75,24 @@ pub fn best(history: &impl Hindsight) -> Result<Plan, WrongPrice> {
     let models = 1 + periods * windows;
     // Cost from a period on, by what serves when it begins.
     let mut ahead = vec![0.0; models];
+    let servings = (0..models).map(|place| serving(place, windows)).collect::<Vec<_>>();
     let mut choices: Vec<Vec<u16>> = vec![Vec::new(); periods];
     for period in (0..periods).rev() {
         let older = 1 + period * windows;
         let mut row = vec![KEEP; older];
-        let mut now = vec![0.0; older];
-        for (from, (chosen, cost)) in row.iter_mut().zip(&mut now).enumerate() {
-            let serving = serving(from, windows);
-            *cost = checked(history.keep(serving, period), period)? + ahead[from];
-            for window in 0..windows {
-                let Some(price) = history.retrain(serving, period, window) else { continue };
-                let total = checked(price, period)? + ahead[older + window];
+        // What is newer is not asked for again once this period is decided.
+        let (now, new) = ahead.split_at_mut(older);
+        let states = servings[..older].iter().zip(&mut row).zip(now);
+        for ((serving, chosen), cost) in states {
+            *cost += checked(history.keep(*serving, period), period)?;
+            for (window, after) in new.iter().enumerate().take(windows) {
+                let Some(price) = history.retrain(*serving, period, window) else { continue };
+                let total = checked(price, period)? + after;
                 if total < *cost {
                     (*cost, *chosen) = (total, code(window));
                 }
             }
         }
-        ahead = now;
         choices[period] = row;
     }
     let mut from = 0;

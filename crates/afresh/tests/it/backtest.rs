@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::project::{Project, ROWS, find, rows};
 
-/// Trees that are trained in no time, on sixteen days after the warm-up.
+/// Trees that are trained in no time, on fifteen days after the warm-up.
 const TREES: &str =
     "train.engine = \"boosted-trees\"\ntrain.rounds = 3\ntrain.early_stopping = 0\n";
 const ONE_WINDOW: [&str; 3] = ["backtest", "--windows", "all"];
@@ -41,7 +41,7 @@ fn changed(change: impl Fn(usize, &mut Vec<String>) -> bool) -> String {
 fn policies_compete_and_a_second_call_trains_nothing() {
     let project = project("");
     let found = project.json(&ONE_WINDOW);
-    assert_eq!((&found["tuned_periods"], &found["scored_periods"]), (&8.into(), &8.into()));
+    assert_eq!((&found["tuned_periods"], &found["scored_periods"]), (&7.into(), &8.into()));
     let (never, always) = (policy(&found, "never"), policy(&found, "always"));
     assert_eq!((&never["retrains"], &always["retrains"]), (&0.into(), &8.into()));
     let oracle = found["oracle"]["cost"].as_f64().unwrap();
@@ -50,19 +50,21 @@ fn policies_compete_and_a_second_call_trains_nothing() {
     }
     // Fifteen whole periods, and the one before that judges the first.
     let trainings = &found["trainings"];
-    assert_eq!((&trainings["distinct"], &trainings["cached"]), (&17.into(), &0.into()));
+    assert_eq!((&trainings["distinct"], &trainings["cached"]), (&16.into(), &0.into()));
     assert_eq!(found["sweep"].as_array().unwrap().len(), 5);
     let html = fs::read_to_string(project.path("report.html")).unwrap();
     assert!(html.contains("chart-pareto") && html.contains("hindsight"));
 
     let again = project.json(&ONE_WINDOW);
-    assert_eq!(again["trainings"]["cached"], 17);
+    assert_eq!(again["trainings"]["cached"], 16);
     assert_eq!(again["policies"], found["policies"]);
-    assert_eq!(again["trainings"]["cpu_seconds"], found["trainings"]["cpu_seconds"]);
+    // A hit charges what the training took when it was done.
+    let seconds = |found: &Value| found["trainings"]["cpu_seconds"].as_f64().unwrap();
+    assert!(seconds(&again) > 0.0 && (seconds(&again) - seconds(&found)).abs() < 1e-9);
 
     let said = project.good(&ONE_WINDOW);
     assert!(said.contains("Recommended: ") && said.contains("Walking forward costs"), "{said}");
-    assert!(said.contains("17 trainings, 17 of them from the cache"), "{said}");
+    assert!(said.contains("16 trainings, 16 of them from the cache"), "{said}");
 }
 
 #[test]
@@ -153,10 +155,15 @@ fn window_that_cannot_be_trained_is_named_and_the_rest_goes_on() {
     let project = project("");
     let found = project.json(&["backtest", "--windows", "all,30m"]);
     let failed = found["trainings"]["failed"].as_array().unwrap();
-    assert!(!failed.is_empty() && failed.iter().all(|failed| failed["window"] == "30m"), "{found}");
-    assert_eq!(policy(&found, "always")["retrains"], 8);
+    assert!(
+        !failed.is_empty() && failed.iter().all(|failed| failed["window"] == "30min"),
+        "{found}"
+    );
+    let mut always = found["policies"].as_array().unwrap().iter();
+    let always = always.find(|of| of["policy"] == "always" && of["window"] == "all").unwrap();
+    assert_eq!(always["retrains"], 8);
     let said = project.good(&["backtest", "--windows", "all,30m"]);
-    assert!(said.contains("No version at 2026-01-05T00:00:00Z on 30m"), "{said}");
+    assert!(said.contains("No version at 2026-01-05T00:00:00Z on 30min"), "{said}");
 }
 
 #[test]
