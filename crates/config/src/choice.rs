@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Periodic,
     PeriodicDecay,
     Thresholds,
+    /// One that is written whole.
+    Whole,
 }
 
 impl Choice for Preset {

@@ -3,6 +3,7 @@
 //! running anything. Text becomes the checked types of the crates below, or problems that all name
 //! their place and what to write instead.
 
+pub mod apply;
 pub mod config;
 pub mod problem;
 pub mod starter;
@@ -10,6 +11,7 @@ pub mod starter;
 mod check;
 mod choice;
 mod key;
+mod rule;
 mod schema;
 mod section;
 mod value;

@@ -15,10 +15,11 @@ use afresh_ml::metrics::Metric;
 use afresh_train::recipe::{Categories, Library, RowFormat, Variable};
 use toml::de::DeValue;
 
-use crate::choice::{EngineName, Kind, OneOf};
+use crate::choice::{EngineName, OneOf};
 use crate::config::{DecayTest, Preset, TrainingWindow};
 use crate::key::{Key, Placed, Written, join, section};
 use crate::problem::Findings;
+use crate::rule::Advising;
 use crate::value::{
     Alpha, Count, Date, Days, Devices, Every, Few, Finite, Label, Length, Memory, Moment,
     NotNegative, OrOff, Parameter, Percent, Share, Tagged, Truth, Word,
@@ -204,8 +205,10 @@ section! {
     Retrain {
         /// Whose constants fill what is not written.
         preset: OneOf<Preset> = "recommended",
-        /// The policy that advises.
-        policy: OneOf<Kind> = "periodic+decay",
+        /// The policy that advises: a word such as `"decay"`, a table with its parameters such as `{ rule = "drift",
+        /// score = 0.15 }`, or several in one: `{ any = [...] }`, `{ all = [...] }`, `{ at_least = 2, of = [...] }`,
+        /// `{ warm_up = 4, then = "decay" }`.
+        policy: Advising = "periodic+decay",
         /// Periods between retrainings for a periodic policy, such as `"4 periods"`; or a length such as
         /// `"7d"`, which is a schedule of that step.
         every: Every = "4 periods",

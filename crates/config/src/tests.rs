@@ -1,5 +1,6 @@
 //! Tables: many files, wrong and right, and what comes of them.
 
+mod policies;
 mod right;
 mod starting;
 mod wrong;

@@ -259,7 +259,7 @@ impl Rule {
             Rule::Phase { .. } => Ok(()),
             Rule::Volume { rows: 0 } => Err("`volume` is 0 rows: write at least 1".to_owned()),
             Rule::Volume { .. } => Ok(()),
-            Rule::Drift { score } => share("drift", *score),
+            Rule::Drift { score } => share("score", *score),
             Rule::KolmogorovSmirnov { p } => share("p", *p),
             Rule::Markov { factor } | Rule::Economic { factor } => above("factor", *factor),
             Rule::CaraT { cost } | Rule::CaraCt { cost } => above("cost", *cost),
@@ -274,7 +274,13 @@ impl Rule {
             Rule::Any { of } => compose::check(1, of, "any"),
             Rule::All { of } => compose::check(of.len(), of, "all"),
             Rule::AtLeast { count, of } => compose::check(*count, of, "at least"),
-            Rule::WarmUp { then, .. } => then.check(),
+            Rule::WarmUp { then, .. } => match **then {
+                Rule::Never | Rule::Thresholds | Rule::DriftSurf { .. } => {
+                    let then = then.name();
+                    Err(format!("`warm_up` does nothing before `{then}`: leave it out"))
+                }
+                _ => then.check(),
+            },
         }
     }
 

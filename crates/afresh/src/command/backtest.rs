@@ -32,6 +32,7 @@ const WINDOWS_TRIED: [u64; 2] = [4, 12];
 Examples:
   afresh backtest examples/flights/afresh.toml
   afresh backtest --windows all,28d,84d --per-run 5
+  afresh backtest --apply
   afresh backtest --json | jq '.recommended'
 
 How to read the table: `cost` is loss times its price plus retrainings times theirs; `regret` what it
@@ -61,6 +62,9 @@ pub struct Arguments {
     /// Leave out choosing the window anew at each retraining.
     #[arg(long)]
     no_auto: bool,
+    /// Write the recommended policy and window into the configuration; all else there stays.
+    #[arg(long)]
+    apply: bool,
     /// Where to write the report.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     report: PathBuf,
@@ -100,10 +104,15 @@ impl Arguments {
         let html = afresh_report::backtest::render(&shown.drawn());
         fs::write(&self.report, html)
             .with_context(|| format!("failed to write {}", self.report.display()))?;
+        let applied = if self.apply { Some(apply(&path, &shown)?) } else { None };
         if context.json {
             output::json(&shown.json(&self.report));
         } else {
             shown.print(&self.report);
+            match applied {
+                Some(path) => output::line(format_args!("Written into {}.", path.display())),
+                None => output::line("`--apply` writes it into the configuration."),
+            }
         }
         Ok(())
     }
@@ -133,6 +142,29 @@ impl Arguments {
             cache: state.to_owned(),
         }
     }
+}
+
+/// Writes the recommendation into the configuration, in one step, once what is to be written was
+/// read back and says the same.
+fn apply(path: &Path, shown: &output::backtest::Shown<'_>) -> Result<PathBuf, Fault> {
+    let path = wiring::config_file(path);
+    let (rule, window) = shown.recommended();
+    let failed = || format!("failed to write the policy into {}", path.display());
+    let text = fs::read_to_string(&path).with_context(failed)?;
+    let name = shown.model.as_str();
+    let edited =
+        afresh_config::apply::apply(&text, name, rule, Some(&window)).with_context(failed)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let read =
+        Config::parse(&edited, &path.display().to_string(), base).map_err(anyhow::Error::from);
+    let read = read.with_context(failed)?;
+    if read.model(name).is_none_or(|model| model.advice.rule != *rule) {
+        let said = anyhow::anyhow!("it would not read back as {rule}: write it by hand");
+        return Err(said.context(failed()).into());
+    }
+    let staging = path.with_extension(format!("new-{}", std::process::id()));
+    fs::write(&staging, edited).and_then(|()| fs::rename(&staging, &path)).with_context(failed)?;
+    Ok(path)
 }
 
 async fn workshop(

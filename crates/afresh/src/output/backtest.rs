@@ -5,6 +5,7 @@ use std::path::Path;
 use afresh_core::id::ModelName;
 use afresh_ml::metrics::Metric;
 use afresh_policy::oracle::Choice;
+use afresh_policy::rule::Rule;
 use afresh_report::backtest as drawn;
 use afresh_sim::backtest::Backtest;
 use afresh_sim::backtest::contest::Scored;
@@ -142,6 +143,9 @@ impl Shown<'_> {
             }
             None => line("Hindsight saves next to nothing: leave the model alone."),
         }
+        let (rule, window) = self.recommended();
+        line("");
+        line(afresh_config::apply::snippet(self.model.as_str(), rule, Some(&window)));
         let walk = &outcome.walk_forward;
         let chosen = walk.stretches.iter().map(|(periods, policy, pick)| {
             let from = backtest.periods[periods.start].from.to_string();
@@ -234,6 +238,9 @@ impl Shown<'_> {
             "recommended": {
                 "policy": best.entry.name, "window": self.pick(best.entry.pick),
                 "parameters": best.entry.rule, "recovered": best.recovered,
+                "snippet": afresh_config::apply::snippet(
+                    self.model.as_str(), &best.entry.rule, Some(&self.pick(best.entry.pick)),
+                ),
             },
             "walk_forward": {
                 "cost": walk.cost, "recovered": walk.recovered,
@@ -247,6 +254,13 @@ impl Shown<'_> {
             },
             "report": report.display().to_string(),
         })
+    }
+
+    /// The recommended policy and its window, as `afresh.toml` writes them.
+    pub fn recommended(&self) -> (&Rule, String) {
+        let outcome = &self.backtest.outcome;
+        let best = &outcome.scored[outcome.recommended].entry;
+        (&best.rule, self.pick(best.pick))
     }
 
     /// When hindsight retrains, and on which window.

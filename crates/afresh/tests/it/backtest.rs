@@ -202,3 +202,21 @@ fn model_that_does_not_age_is_left_alone() {
     // A constant model is as good fresh as old: the model is left alone.
     assert_eq!(found["recommended"]["policy"], "never");
 }
+
+#[test]
+fn recommendation_is_written_into_the_configuration_which_stays_otherwise() {
+    let project = project("retrain.policy = \"always\"\n");
+    let path = project.path("afresh.toml");
+    let text = format!("# Ours.\n{}", fs::read_to_string(&path).unwrap());
+    fs::write(&path, &text).unwrap();
+    let found = project.json(&[&ONE_WINDOW[..], &["--per-run", "1000"]].concat());
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    let snippet = found["recommended"]["snippet"].as_str().unwrap();
+    assert!(snippet.contains("policy = \"never\""), "{snippet}");
+
+    let said = project.good(&[&ONE_WINDOW[..], &["--per-run", "1000", "--apply"]].concat());
+    assert!(said.contains("Written into afresh.toml."), "{said}");
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(written, text.replace("policy = \"always\"", "policy = \"never\""));
+    project.good(&["check"]);
+}

@@ -12,6 +12,7 @@ use crate::choice::Kind;
 use crate::config::Preset;
 use crate::key::Placed;
 use crate::problem::{Findings, Span};
+use crate::rule::Advising;
 use crate::section;
 use crate::value::{Every, NotNegative, OrOff};
 
@@ -34,7 +35,7 @@ pub(super) fn check(
     let kind = kind(&section, context.preset);
     policy.advice = match kind {
         Kind::Never | Kind::Thresholds => Attention::Notes,
-        Kind::Always | Kind::Periodic | Kind::PeriodicDecay => Attention::Acts,
+        Kind::Always | Kind::Periodic | Kind::PeriodicDecay | Kind::Whole => Attention::Acts,
     };
     triggers(&section, policy);
     let decay = decay::rule(section.decay.as_ref(), context, policy, findings);
@@ -76,7 +77,12 @@ fn kind(section: &section::Retrain, preset: Preset) -> Kind {
         Preset::Recommended => Kind::PeriodicDecay,
         Preset::Classic => Kind::Thresholds,
     };
-    section.policy.as_ref().map_or(default, |kind| kind.value.0)
+    match section.policy.as_ref().map(|policy| &policy.value) {
+        None => default,
+        Some(Advising::Word(kind)) => *kind,
+        Some(Advising::Rule(Rule::Never)) => Kind::Never,
+        Some(Advising::Rule(_)) => Kind::Whole,
+    }
 }
 
 fn triggers(section: &section::Retrain, policy: &mut Policy) {
@@ -156,6 +162,10 @@ fn advice(
     let mut every = EVERY;
     if let Some(Placed { value: Every::Periods(periods), at }) = &section.every {
         every = *periods;
+        if kind == Kind::Whole {
+            let message = "`retrain.every` is beside a policy that is written whole";
+            findings.add(at, message, "leave it out, or write it into the policy as `periods`");
+        }
         if kind == Kind::Always && *periods != 1 {
             findings.add(
                 at,
@@ -164,12 +174,17 @@ fn advice(
             );
         }
     }
+    let policy = section.policy.as_ref().map(|policy| &policy.value);
     settings.rule = match kind {
         Kind::Never => Rule::Never,
         Kind::Always => Rule::Always,
         Kind::Periodic => Rule::Every { periods: every },
         Kind::PeriodicDecay => Rule::periodic_decay(every, REST),
         Kind::Thresholds => Rule::Thresholds,
+        Kind::Whole => match policy {
+            Some(Advising::Rule(rule)) => rule.clone(),
+            Some(Advising::Word(_)) | None => settings.rule,
+        },
     };
     if let Some(rows) = &section.rows_min {
         settings.rows_min = rows.value;

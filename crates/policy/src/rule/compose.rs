@@ -45,6 +45,11 @@ pub(super) fn check(count: usize, of: &[Rule], name: &str) -> Result<(), String>
                 "`{inner}` within `{name}` settles it alone: leave one of them out"
             ));
         }
+        if matches!(rule, Rule::DriftSurf { .. }) {
+            return Err(format!(
+                "`driftsurf` within `{name}` could not try its version: write it alone"
+            ));
+        }
         rule.check()?;
     }
     Ok(())

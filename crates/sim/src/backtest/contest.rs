@@ -406,7 +406,8 @@ pub fn recovered(never: f64, always: f64, oracle: f64, cost: f64) -> Option<f64>
 /// The simplest entry of those that the tuning periods cannot tell from the cheapest.
 fn recommend(entries: &[Entry]) -> usize {
     let cost = |place: &usize| 0.0 + entries[*place].tuning.iter().sum::<f64>();
-    let places = || 0..entries.len();
+    // Live no policy chooses its window anew: that is shown, and not recommended.
+    let places = || (0..entries.len()).filter(|place| entries[*place].pick != Pick::Auto);
     let Some(best) = places().min_by(|a, b| cost(a).total_cmp(&cost(b))) else { return 0 };
     let alike = places().filter(|place| {
         let above = difference(&entries[*place].tuning, &entries[best].tuning);
@@ -414,7 +415,7 @@ fn recommend(entries: &[Entry]) -> usize {
     });
     let simplicity = |place: &usize| {
         let entry = &entries[*place];
-        (usize::from(entry.pick == Pick::Auto), entry.rule.parts())
+        entry.rule.parts()
     };
     alike
         .min_by(|a, b| simplicity(a).cmp(&simplicity(b)).then(cost(a).total_cmp(&cost(b))))

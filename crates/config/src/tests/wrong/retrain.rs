@@ -59,9 +59,9 @@ fn types_are_named_with_what_to_write() {
             preset = "clasic"
               4:10 `retrain.preset` is "clasic" | did you mean `classic`? it is one of `recommended` or `classic`
             policy = "periodic + decay"
-              4:10 `retrain.policy` is "periodic + decay" | did you mean `periodic+decay`? it is one of `periodic+decay`, `periodic`, `never`, `always` or `thresholds`
+              4:10 `retrain.policy` is "periodic + decay" | did you mean `periodic+decay`? it is one of `never`, `always`, `periodic`, `periodic+decay`, `cara-p`, `volume`, `drift`, `ks`, `decay`, `t-test`, `adwin`, `cusum`, `markov`, `economic`, `cara-t`, `cara-ct`, `budget-queue`, `upf` or `driftsurf`
             policy = 3
-              4:10 `retrain.policy` is 3 | write `periodic+decay`, `periodic`, `never`, `always` or `thresholds`
+              4:10 `retrain.policy` is 3 | write a policy such as "decay", `{ rule = "drift", score = 0.3 }` or `{ any = [...] }`
         "#]],
     );
 }
@@ -278,6 +278,105 @@ fn costs_are_prices_and_budgets() {
               4:25 `retrain.cost.per_cpu_hour` is nan | write a number that is not negative
             cost = { budget = "1 cpu-minutes per 30d", estimate_cpu_seconds = 90 }
               4:19 `retrain.cost.budget` of 60 cpu-seconds never pays for one training of 90 | write a larger budget or a smaller `estimate_cpu_seconds`
+        "#]],
+    );
+}
+
+#[test]
+fn policies_that_cannot_be_are_refused_with_what_to_write() {
+    check_each(
+        "retrain",
+        &[
+            "policy = \"marcov\"",
+            "policy = \"cara-t\"",
+            "policy = { rule = \"drfit\" }",
+            "policy = { rule = 3 }",
+            "policy = { rule = \"drift\", scor = 0.2 }",
+            "policy = { rule = \"drift\", score = 1.5 }",
+            "policy = { rule = \"drift\", score = \"high\" }",
+            "policy = { rule = \"markov\", factor = 0 }",
+            "policy = { rule = \"cara-ct\", cost = -1 }",
+            "policy = { rule = \"cara-p\", periods = 4, offset = 4 }",
+            "policy = { rule = \"volume\", rows = 0 }",
+            "policy = { rule = \"periodic\", periods = 0 }",
+            "policy = { rule = \"upf\", horizon = 0.5 }",
+            "policy = { rule = \"budget-queue\" }",
+            "policy = { rule = \"driftsurf\", test = \"ks\" }",
+            "policy = { any = [] }",
+            "policy = { any = \"decay\" }",
+            "policy = { any = [\"decay\", \"never\"] }",
+            "policy = { all = [\"decay\", \"always\"] }",
+            "policy = { any = [\"decay\", \"driftsurf\"] }",
+            "policy = { any = [\"decay\"], all = [\"ks\"] }",
+            "policy = { any = [\"decay\"], every = 3 }",
+            "policy = { at_least = 3, of = [\"decay\", \"ks\"] }",
+            "policy = { at_least = 2 }",
+            "policy = { warm_up = 3 }",
+            "policy = { warm_up = 3, then = \"never\" }",
+            "policy = { }",
+            "policy = { name = \"drift\" }",
+            "policy = \"drift\"\nevery = \"3 periods\"",
+        ],
+        &expect![[r#"
+            policy = "marcov"
+              4:10 `retrain.policy` is "marcov" | did you mean `markov`? it is one of `never`, `always`, `periodic`, `periodic+decay`, `cara-p`, `volume`, `drift`, `ks`, `decay`, `t-test`, `adwin`, `cusum`, `markov`, `economic`, `cara-t`, `cara-ct`, `budget-queue`, `upf` or `driftsurf`
+            policy = "cara-t"
+              4:10 `retrain.policy.cost` is missing | write `cost = …` beside `rule`; a backtest finds its value
+            policy = { rule = "drfit" }
+              4:19 `retrain.policy` is "drfit" | did you mean `drift`? it is one of `never`, `always`, `periodic`, `periodic+decay`, `cara-p`, `volume`, `drift`, `ks`, `decay`, `t-test`, `adwin`, `cusum`, `markov`, `economic`, `cara-t`, `cara-ct`, `budget-queue`, `upf` or `driftsurf`
+            policy = { rule = 3 }
+              4:19 `retrain.policy.rule` is 3 | write `never`, `always`, `periodic`, `periodic+decay`, `cara-p`, `volume`, `drift`, `ks`, `decay`, `t-test`, `adwin`, `cusum`, `markov`, `economic`, `cara-t`, `cara-ct`, `budget-queue`, `upf` or `driftsurf`
+            policy = { rule = "drift", scor = 0.2 }
+              4:28 unknown key `retrain.policy.scor` | did you mean `score`?
+            policy = { rule = "drift", score = 1.5 }
+              4:10 `retrain.policy`: `drift` is 1.5 | write a number above 0 and at most 1
+            policy = { rule = "drift", score = "high" }
+              4:36 `retrain.policy.score` is "high" | write a number
+            policy = { rule = "markov", factor = 0 }
+              4:10 `retrain.policy`: `factor` is 0 | write a number above 0
+            policy = { rule = "cara-ct", cost = -1 }
+              4:10 `retrain.policy`: `cost` is -1 | write a number above 0
+            policy = { rule = "cara-p", periods = 4, offset = 4 }
+              4:10 `retrain.policy`: `offset` is 4 of 4 periods | write a smaller one
+            policy = { rule = "volume", rows = 0 }
+              4:36 `retrain.policy.rows` is 0 | write a whole number from 1 to 1_000_000_000_000
+            policy = { rule = "periodic", periods = 0 }
+              4:41 `retrain.policy.periods` is 0 | write a whole number from 1 to 1_000_000_000_000
+            policy = { rule = "upf", horizon = 0.5 }
+              4:36 `retrain.policy.horizon` is 0.5 | write a whole number from 1 to 1_000_000_000_000
+            policy = { rule = "budget-queue" }
+              4:19 `retrain.policy.cpu_hours` is missing | write `cpu_hours = …` beside `rule`; a backtest finds its value
+            policy = { rule = "driftsurf", test = "ks" }
+              4:39 `retrain.policy.test` is "ks" | write `decay`, `t-test`, `adwin` or `cusum`
+            policy = { any = [] }
+              4:10 `retrain.policy`: `any` lists no policy | write at least one
+            policy = { any = "decay" }
+              4:18 `retrain.policy.any` is "decay" | write a list of policies in square brackets
+            policy = { any = ["decay", "never"] }
+              4:10 `retrain.policy`: `never` within `any` settles it alone | leave one of them out
+            policy = { all = ["decay", "always"] }
+              4:10 `retrain.policy`: `always` within `all` settles it alone | leave one of them out
+            policy = { any = ["decay", "driftsurf"] }
+              4:10 `retrain.policy`: `driftsurf` within `any` could not try its version | write it alone
+            policy = { any = ["decay"], all = ["ks"] }
+              4:10 `retrain.policy` has `any` or `all` at once | write one of them, and the others inside it
+            policy = { any = ["decay"], every = 3 }
+              4:29 unknown key `retrain.policy.every` | write one of `any`
+            policy = { at_least = 3, of = ["decay", "ks"] }
+              4:10 `retrain.policy`: `at least` asks for 3 of 2 | write 1 to 2
+            policy = { at_least = 2 }
+              4:10 `retrain.policy.of` is missing | write `of = [...]` beside it
+            policy = { warm_up = 3 }
+              4:10 `retrain.policy.then` is missing | write the policy that follows, such as `then = "decay"`
+            policy = { warm_up = 3, then = "never" }
+              4:10 `retrain.policy`: `warm_up` does nothing before `never` | leave it out
+            policy = { }
+              4:10 `retrain.policy` is a table | write a policy such as "decay", `{ rule = "drift", score = 0.3 }` or `{ any = [...] }`
+            policy = { name = "drift" }
+              4:12 unknown key `retrain.policy.name` | write one of `rule`, `any`, `all`, `at_least`, `of`, `warm_up` or `then`
+            policy = "drift"
+            every = "3 periods"
+              5:9 `retrain.every` is beside a policy that is written whole | leave it out, or write it into the policy as `periods`
         "#]],
     );
 }
