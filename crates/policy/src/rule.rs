@@ -274,13 +274,7 @@ impl Rule {
             Rule::Any { of } => compose::check(1, of, "any"),
             Rule::All { of } => compose::check(of.len(), of, "all"),
             Rule::AtLeast { count, of } => compose::check(*count, of, "at least"),
-            Rule::WarmUp { then, .. } => match **then {
-                Rule::Never | Rule::Thresholds | Rule::DriftSurf { .. } => {
-                    let then = then.name();
-                    Err(format!("`warm_up` does nothing before `{then}`: leave it out"))
-                }
-                _ => then.check(),
-            },
+            Rule::WarmUp { then, .. } => compose::check_then(then),
         }
     }
 

@@ -54,3 +54,12 @@ pub(super) fn check(count: usize, of: &[Rule], name: &str) -> Result<(), String>
     }
     Ok(())
 }
+
+/// What may follow a warm-up.
+pub(super) fn check_then(then: &Rule) -> Result<(), String> {
+    if matches!(then, Rule::Never | Rule::Thresholds | Rule::DriftSurf { .. }) {
+        let then = then.name();
+        return Err(format!("`warm_up` does nothing before `{then}`: leave it out"));
+    }
+    then.check()
+}

@@ -329,7 +329,7 @@ fn policies_that_cannot_be_are_refused_with_what_to_write() {
             policy = { rule = "drift", scor = 0.2 }
               4:28 unknown key `retrain.policy.scor` | did you mean `score`?
             policy = { rule = "drift", score = 1.5 }
-              4:10 `retrain.policy`: `drift` is 1.5 | write a number above 0 and at most 1
+              4:10 `retrain.policy`: `score` is 1.5 | write a number above 0 and at most 1
             policy = { rule = "drift", score = "high" }
               4:36 `retrain.policy.score` is "high" | write a number
             policy = { rule = "markov", factor = 0 }
@@ -359,7 +359,7 @@ fn policies_that_cannot_be_are_refused_with_what_to_write() {
             policy = { any = ["decay", "driftsurf"] }
               4:10 `retrain.policy`: `driftsurf` within `any` could not try its version | write it alone
             policy = { any = ["decay"], all = ["ks"] }
-              4:10 `retrain.policy` has `any` or `all` at once | write one of them, and the others inside it
+              4:10 `retrain.policy` has `any` and `all` at once | write one of them, and the others inside it
             policy = { any = ["decay"], every = 3 }
               4:29 unknown key `retrain.policy.every` | write one of `any`
             policy = { at_least = 3, of = ["decay", "ks"] }
