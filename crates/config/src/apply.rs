@@ -74,15 +74,12 @@ struct Lines {
 fn written(rule: &Rule) -> Lines {
     let every = |periods: u32| Some(format!("\"{periods} periods\""));
     let word = |word: &str, every| Lines { policy: format!("\"{word}\""), every };
-    match rule {
-        Rule::Never => word("never", None),
-        Rule::Always => word("always", None),
-        Rule::Thresholds => word("thresholds", None),
-        Rule::Every { periods } => word("periodic", every(*periods)),
-        rule => match periodic_decay(rule) {
-            Some((periods, REST)) => word("periodic+decay", every(periods)),
-            _ => Lines { policy: inline(rule), every: None },
-        },
+    if let Rule::Every { periods } = rule {
+        return word("periodic", every(*periods));
+    }
+    match periodic_decay(rule).filter(|(_, rest)| *rest == REST) {
+        Some((periods, _)) => word("periodic+decay", every(periods)),
+        None => Lines { policy: inline(rule), every: None },
     }
 }
 

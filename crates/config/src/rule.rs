@@ -111,14 +111,14 @@ fn names() -> Vec<&'static str> {
 
 fn read(value: &Written<'_>, key: &str, findings: &mut Findings) -> Option<Rule> {
     let nothing = DeTable::new();
-    match value.get_ref() {
-        DeValue::String(name) => named(name, &value.span(), &nothing, key, findings),
-        DeValue::Table(table) => composed(value, table, key, findings),
-        _ => {
-            findings.refuse(value, key, WANTED);
-            None
-        }
+    if let DeValue::String(name) = value.get_ref() {
+        return named(name, &value.span(), &nothing, key, findings);
     }
+    let DeValue::Table(table) = value.get_ref() else {
+        findings.refuse(value, key, WANTED);
+        return None;
+    };
+    composed(value, table, key, findings)
 }
 
 fn composed(
@@ -298,10 +298,8 @@ impl Asked<'_, '_> {
 
     fn detector(&mut self) -> Option<Detector> {
         let Some(value) = self.table.get("test") else { return Some(Detector::Sequential) };
-        let found = match value.get_ref() {
-            DeValue::String(text) => DETECTORS.into_iter().find(|test| test.name() == text),
-            _ => None,
-        };
+        let text = value.get_ref().as_str();
+        let found = DETECTORS.into_iter().find(|test| Some(test.name()) == text);
         if found.is_none() {
             let key = join(self.key, "test");
             self.findings.refuse(value, &key, &listed(&DETECTORS.map(Detector::name)));
