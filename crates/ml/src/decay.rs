@@ -3,6 +3,7 @@
 //! Scores are taken of rows whose label is available; how many still wait for theirs is the caller's to
 //! count and stands in every report.
 
+pub mod adwin;
 pub mod buckets;
 mod pairs;
 pub mod sequential;

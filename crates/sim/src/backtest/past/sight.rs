@@ -6,6 +6,7 @@ use std::sync::Arc;
 use afresh_core::id::VersionId;
 use afresh_data::rows::{Rows, Values};
 use afresh_data::split::{Cuts, Part, positions};
+use afresh_ml::decay::adwin::{self, Adwin};
 use afresh_ml::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
 use afresh_ml::decay::{Direction, ttest};
 use afresh_ml::drift::{self, Reference};
@@ -117,6 +118,9 @@ impl Past {
         let (clip, baseline) = self.baseline(serving)?;
         let parameters = Parameters { clip, ..Parameters::default() };
         let mut test = SequentialDecay::new(baseline, parameters).ok();
+        // A rise that ADWIN saw stands as long as the newest mean is above the baseline.
+        let mut window = Adwin::new(adwin::Parameters::default());
+        let mut rose = false;
         let mut available = 0;
         let mut watched = Vec::new();
         for newly in &self.newly[trained..] {
@@ -126,6 +130,10 @@ impl Past {
                 && running.update_many(&losses).is_err()
             {
                 test = None;
+            }
+            for loss in &losses {
+                let before = window.estimation();
+                rose |= window.update(*loss) && before < window.estimation();
             }
             let mean = super::mean(&losses);
             let state = test.as_ref().map(SequentialDecay::state);
@@ -142,7 +150,7 @@ impl Past {
                 loss,
                 alarms: Alarms {
                     t_test: self.t_test(&losses, baseline.mean),
-                    adwin: false,
+                    adwin: rose && mean.is_some_and(|mean| baseline.mean < mean),
                     cusum: state
                         .as_ref()
                         .is_some_and(|state| state.detected_by_cusum && lasts(state)),
