@@ -5,6 +5,7 @@ pub mod attribution;
 mod decay;
 mod drift;
 pub mod estimate;
+pub mod evidence;
 pub mod ladder;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use afresh_data::spec::Columns;
 use afresh_ml::drift::calibrate::Threshold;
 use afresh_ml::drift::{Drift, Reference};
 use afresh_ml::metrics::loss::row_losses;
-use afresh_policy::observation::{Evidence, Observation};
+use afresh_policy::observation::Observation;
 
 pub use decay::DecayReport;
 
@@ -110,6 +111,9 @@ impl Monitor {
                 priority: Priority::new(decay.priority).unwrap_or(Priority::DEFAULT),
             }));
         }
+        let evidence = self
+            .evidence(workshop, store, &subject, &rows, period, drift.as_ref(), decay.as_ref())
+            .await?;
         let observation = Observation {
             at: period.to,
             champion,
@@ -117,7 +121,7 @@ impl Monitor {
             available_since_cut: available,
             drift: drift.as_ref().map(|drift| drift.score),
             loss: decay.as_ref().map(DecayReport::loss),
-            evidence: Evidence::default(),
+            evidence,
         };
         Ok(Sight { observation, drift, threshold, decay, importance: subject.importance, signals })
     }

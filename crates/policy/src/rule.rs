@@ -304,58 +304,36 @@ impl Rule {
         }
     }
 
-    /// Whether it decides otherwise where a run has another price.
+    /// Whether it, or one that it is made of, is as wanted.
+    #[must_use]
+    pub fn has(&self, wanted: &dyn Fn(&Rule) -> bool) -> bool {
+        if let Rule::Any { of } | Rule::All { of } | Rule::AtLeast { of, .. } = self {
+            return of.iter().any(|rule| rule.has(wanted));
+        }
+        if let Rule::WarmUp { then, .. } = self {
+            return then.has(wanted);
+        }
+        wanted(self)
+    }
+
+    /// Whether it decides otherwise where a run has another price; CARA's limits are on the price of loss.
     #[must_use]
     pub fn looks_at_prices(&self) -> bool {
-        match self {
-            Rule::Markov { .. }
-            | Rule::Economic { .. }
-            | Rule::BudgetQueue { .. }
-            | Rule::Upf { .. } => true,
-            Rule::Any { of } | Rule::All { of } | Rule::AtLeast { of, .. } => {
-                of.iter().any(Rule::looks_at_prices)
-            }
-            Rule::WarmUp { then, .. } => then.looks_at_prices(),
-            // CARA's limits are on the price of loss.
-            Rule::Never
-            | Rule::Always
-            | Rule::Thresholds
-            | Rule::Every { .. }
-            | Rule::Phase { .. }
-            | Rule::Volume { .. }
-            | Rule::Drift { .. }
-            | Rule::KolmogorovSmirnov { .. }
-            | Rule::Decay { .. }
-            | Rule::CaraT { .. }
-            | Rule::CaraCt { .. }
-            | Rule::DriftSurf { .. } => false,
-        }
+        self.has(&|rule| {
+            matches!(
+                rule,
+                Rule::Markov { .. }
+                    | Rule::Economic { .. }
+                    | Rule::BudgetQueue { .. }
+                    | Rule::Upf { .. }
+            )
+        })
     }
 
     /// Whether drift must be measured for it: the dearest of what is observed.
     #[must_use]
     pub fn looks_at_drift(&self) -> bool {
-        match self {
-            Rule::Drift { .. } | Rule::KolmogorovSmirnov { .. } => true,
-            Rule::Any { of } | Rule::All { of } | Rule::AtLeast { of, .. } => {
-                of.iter().any(Rule::looks_at_drift)
-            }
-            Rule::WarmUp { then, .. } => then.looks_at_drift(),
-            Rule::Never
-            | Rule::Always
-            | Rule::Thresholds
-            | Rule::Every { .. }
-            | Rule::Phase { .. }
-            | Rule::Volume { .. }
-            | Rule::Decay { .. }
-            | Rule::Markov { .. }
-            | Rule::CaraT { .. }
-            | Rule::CaraCt { .. }
-            | Rule::Economic { .. }
-            | Rule::BudgetQueue { .. }
-            | Rule::Upf { .. }
-            | Rule::DriftSurf { .. } => false,
-        }
+        self.has(&|rule| matches!(rule, Rule::Drift { .. } | Rule::KolmogorovSmirnov { .. }))
     }
 
     /// Number of rules and parameters in it: of rules that cannot be told apart the one with the

@@ -20,6 +20,7 @@ use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_data::spec::Columns;
 use afresh_engine::machine::{self, Machine};
+use afresh_engine::monitor::evidence::TRAINING_SECONDS_PER_VALUE_AND_ROUND;
 use afresh_engine::monitor::{Monitor, Sight};
 use afresh_engine::port::{Store, StoreError};
 use afresh_engine::workshop::{self, Workshop};
@@ -27,10 +28,6 @@ use afresh_policy::adviser::Adviser;
 
 use self::outcome::{Outcome, Seen};
 use self::serving::VirtualServing;
-
-/// CPU seconds that training one value for one round takes, as estimated: decisions must not depend
-/// on a clock. Measured once on boosted trees of depth 6.
-pub const TRAINING_SECONDS_PER_VALUE_AND_ROUND: f64 = 1e-8;
 /// Pause between two looks at a candidate that serves.
 const WATCH_EVERY: Duration = Duration::days(1);
 

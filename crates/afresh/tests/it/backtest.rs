@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::project::{Project, ROWS, find, rows};
+use crate::project::{Project, ROWS, find, rows, rows_every};
 
 /// Trees that are trained in no time, on fifteen days after the warm-up.
 const TREES: &str =
@@ -221,4 +221,48 @@ fn recommendation_is_written_into_the_configuration_which_stays_otherwise() {
     assert!(written.contains("retrain.policy = \"never\"\n"), "{written}");
     assert_eq!(written.lines().count(), text.lines().count(), "{written}");
     project.good(&["check"]);
+}
+
+/// Ten days as trained, then the label turns round.
+fn turned() -> String {
+    const A_DAY: usize = 360;
+    let text = rows_every(240_000, 0..20 * A_DAY);
+    let mut lines = text.lines();
+    let mut turned = format!("{}\n", lines.next().unwrap());
+    for (place, line) in lines.enumerate() {
+        let (before, label) = line.rsplit_once(',').unwrap();
+        let now = if place < 10 * A_DAY { label } else { ["1", "0"][usize::from(label == "1")] };
+        let moved = if place < 10 * A_DAY { "" } else { "9" };
+        let mut columns = before.split(',').map(str::to_owned).collect::<Vec<_>>();
+        columns[2] = format!("{moved}{}", columns[2]);
+        writeln!(turned, "{},{now}", columns.join(",")).unwrap();
+    }
+    turned
+}
+
+#[test]
+fn every_policy_of_a_backtest_sees_live_what_it_goes_by() {
+    for policy in [
+        "\"ks\"",
+        "\"t-test\"",
+        "\"adwin\"",
+        "\"cusum\"",
+        "\"decay\"",
+        "{ rule = \"driftsurf\", test = \"adwin\" }",
+        "{ rule = \"markov\", factor = 0.5 }",
+        "{ rule = \"cara-t\", cost = 250 }",
+        "{ rule = \"cara-ct\", cost = 2000 }",
+        "{ rule = \"budget-queue\", cpu_hours = 0.001 }",
+        "{ any = [{ rule = \"upf\", horizon = 4 }, { rule = \"periodic\", periods = 8 }] }",
+        "{ any = [{ rule = \"economic\" }, { rule = \"periodic\", periods = 8 }] }",
+        "{ all = [\"ks\", \"adwin\"] }",
+    ] {
+        let project = project(&format!("retrain.policy = {policy}\n"));
+        project.write("rows.csv", &turned());
+        let found = project.json(&["replay"]);
+        let retrains = found["managed"]["retrains"].as_u64();
+        let retrains = retrains.unwrap_or_else(|| panic!("{policy}: {found}"));
+        let rejected = found["managed"]["rejected"].as_u64().unwrap_or(0);
+        assert!(0 < retrains + rejected, "{policy}: {retrains} retrains");
+    }
 }

@@ -231,7 +231,12 @@ impl Followed {
 }
 
 /// Rows that became available in `[from, to)`, in that order.
-fn available(rows: &Rows, subject: &Subject, from: Timestamp, to: Timestamp) -> Vec<usize> {
+pub(super) fn available(
+    rows: &Rows,
+    subject: &Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Vec<usize> {
     let window = Window { from: subject.dataset.window.from, to };
     let inside = |at: &usize| rows.available_at[*at].is_some_and(|when| from <= when && when < to);
     let mut positions = rows.range(window).filter(inside).collect::<Vec<_>>();

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::rows::Rows;
+use afresh_engine::monitor::evidence::guess;
 use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::Workshop;
-use afresh_ml::metrics::loss::row_losses;
 use afresh_ml::metrics::{Metric, Task};
 use afresh_policy::observation::Observation;
 use afresh_policy::oracle::Serving;
@@ -20,7 +20,6 @@ use afresh_policy::oracle::Serving;
 pub use train::{Failed, Progress, Trainings};
 
 use super::world::{Look, World};
-use crate::replay::TRAINING_SECONDS_PER_VALUE_AND_ROUND;
 
 /// What a history is made of.
 #[derive(Clone, Debug)]
@@ -252,32 +251,6 @@ impl Cell {
         let takes = Duration((self.cpu_hours * 3_600_000.0) as u64);
         takes
     }
-}
-
-/// CPU hours of a training, estimated without a clock.
-#[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
-fn estimated_hours(rows: usize, features: usize, rounds: usize) -> f64 {
-    (rows * features * rounds.max(1)) as f64 * TRAINING_SECONDS_PER_VALUE_AND_ROUND / 3_600.0
-}
-
-/// Mean loss of the best constant on labels; `None` without any.
-fn guess(task: Task, labels: &[f64]) -> Option<f64> {
-    let outputs = task.outputs();
-    let mut constant = vec![0.0; outputs];
-    let count = labels.len() as f64;
-    for label in labels {
-        match task {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a class index"
-            )]
-            Task::Multiclass { .. } => constant[*label as usize] += 1.0 / count,
-            Task::Binary | Task::Regression => constant[0] += label / count,
-        }
-    }
-    let predictions = constant.repeat(labels.len());
-    mean(&row_losses(task, labels, &predictions))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]

@@ -5,6 +5,7 @@ mod surf;
 
 use std::ops::Range;
 
+use afresh_engine::monitor::evidence::RETIRED_MAX;
 use afresh_policy::adviser::Adviser;
 use afresh_policy::history::History;
 use afresh_policy::observation::Retired;
@@ -14,9 +15,6 @@ use afresh_policy::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use super::world::{Look, Paid, Tariff, World};
-
-/// Versions that served before and go on being scored, so that ageing can be told.
-const RETIRED_MAX: usize = 4;
 
 /// On what data a policy retrains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use afresh_core::id::VersionId;
-use afresh_data::rows::{Rows, Values};
+use afresh_data::rows::Values;
 use afresh_data::split::{Cuts, Part, positions};
-use afresh_ml::decay::adwin::{self, Adwin};
+use afresh_engine::monitor::evidence::{Rise, estimated_hours, smallest_p, t_test};
 use afresh_ml::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
-use afresh_ml::decay::{Direction, ttest};
 use afresh_ml::drift::{self, Reference};
 use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
 use afresh_policy::oracle::Serving;
 
-use super::{Cell, Past, estimated_hours, open};
+use super::{Cell, Past, open};
 use crate::backtest::world::Look;
 
 /// Drift of a period against the rows that trained a version.
@@ -68,11 +67,6 @@ impl References {
     }
 }
 
-/// A period's newly available rows are cut into this many buckets for the t-test.
-const BUCKETS: usize = 24;
-/// A bucket with fewer rows says nothing.
-const BUCKET_ROWS_MIN: usize = 30;
-
 impl Past {
     pub(super) fn sight(&self, serving: Serving, period: usize, look: Look) -> Observation {
         let window = self.periods[period];
@@ -118,9 +112,7 @@ impl Past {
         let (clip, baseline) = self.baseline(serving)?;
         let parameters = Parameters { clip, ..Parameters::default() };
         let mut test = SequentialDecay::new(baseline, parameters).ok();
-        // A rise that ADWIN saw stands as long as the newest mean is above the baseline.
-        let mut window = Adwin::new(adwin::Parameters::default());
-        let mut rose = false;
+        let mut rise = Rise::default();
         let mut available = 0;
         let mut watched = Vec::new();
         for newly in &self.newly[trained..] {
@@ -131,10 +123,7 @@ impl Past {
             {
                 test = None;
             }
-            for loss in &losses {
-                let before = window.estimation();
-                rose |= window.update(*loss) && before < window.estimation();
-            }
+            rise.update_many(&losses);
             let mean = super::mean(&losses);
             let state = test.as_ref().map(SequentialDecay::state);
             let lasts =
@@ -149,8 +138,8 @@ impl Past {
             watched.push(Watched {
                 loss,
                 alarms: Alarms {
-                    t_test: self.t_test(&losses, baseline.mean),
-                    adwin: rose && mean.is_some_and(|mean| baseline.mean < mean),
+                    t_test: t_test(&losses, baseline.mean, self.decay_threshold()),
+                    adwin: rise.stands(mean, baseline.mean),
                     cusum: state
                         .as_ref()
                         .is_some_and(|state| state.detected_by_cusum && lasts(state)),
@@ -176,23 +165,6 @@ impl Past {
         let losses = cell.losses_on(newly.iter().copied()).collect::<Vec<_>>();
         let clip = Clip::for_task(self.task, &losses);
         Baseline::from_losses(&losses, clip).ok().map(|baseline| (clip, baseline))
-    }
-
-    /// Whether the bucket means of a period are worse than the baseline: significantly and by more
-    /// than the threshold.
-    fn t_test(&self, losses: &[f64], baseline: f64) -> bool {
-        let size = (losses.len() / BUCKETS).max(BUCKET_ROWS_MIN);
-        let buckets = losses.chunks_exact(size).filter_map(super::mean).collect::<Vec<_>>();
-        let series = ttest::Series {
-            metric: "loss",
-            direction: Direction::LowerIsBetter,
-            window: "period",
-            values: &buckets,
-            baseline: Some(baseline),
-            unlabelled: 0,
-        };
-        let threshold = ttest::Threshold::Relative(self.decay_threshold());
-        ttest::window(&series, threshold).is_some_and(|decay| decay.detected && decay.significant)
     }
 
     fn decay_threshold(&self) -> f64 {
@@ -221,14 +193,7 @@ impl Past {
             reference.compare(values)
         });
         let Ok(columns) = columns.collect::<Result<Vec<_>, _>>() else { return nothing };
-        let tested = columns.iter().filter_map(|column| column.ks.map(|ks| ks.p_value));
-        let smallest = tested.clone().fold(f64::INFINITY, f64::min);
-        let smallest_p = smallest.is_finite().then(|| {
-            let tests = tested.count();
-            #[expect(clippy::cast_precision_loss, reason = "a number of columns")]
-            let corrected = smallest * tests as f64;
-            corrected.min(1.0)
-        });
+        let smallest_p = smallest_p(&columns);
         let counts = drift::RowCounts {
             reference: reference.first().map_or(0, Reference::rows),
             current: current.len() as u64,
@@ -260,35 +225,6 @@ impl Past {
             })
             .collect()
     }
-}
-
-/// By period: the sum over the numeric features of how far their mean moved since the period
-/// before, in standard deviations of that period.
-pub(super) fn shifts(rows: &Rows, periods: &[afresh_core::time::Window]) -> Vec<Option<f64>> {
-    let moments = |values: &[f64]| {
-        let present = values.iter().filter(|value| !value.is_nan());
-        let (count, sum, squares) = present
-            .fold((0.0, 0.0, 0.0), |(count, sum, squares), value| {
-                (count + 1.0, sum + value, squares + value * value)
-            });
-        let mean: f64 = sum / count;
-        (count > 0.0).then(|| (mean, (squares / count - mean * mean).max(0.0).sqrt()))
-    };
-    let mut shifts = vec![None; periods.len()];
-    for (place, pair) in periods.windows(2).enumerate() {
-        let (before, now) = (rows.range(pair[0]), rows.range(pair[1]));
-        if before.is_empty() || now.is_empty() {
-            continue;
-        }
-        let moved = rows.columns.iter().filter_map(|column| {
-            let Values::Numeric(values) = &column.values else { return None };
-            let (was, spread) = moments(&values[before.clone()])?;
-            let (is, _) = moments(&values[now.clone()])?;
-            (spread > 0.0).then(|| (is - was).abs() / spread)
-        });
-        shifts[place + 1] = Some(0.0 + moved.sum::<f64>());
-    }
-    shifts
 }
 
 fn view(values: &Values, range: std::ops::Range<usize>) -> drift::Values<'_> {

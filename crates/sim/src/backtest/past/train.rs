@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_data::spec::Columns;
+use afresh_engine::monitor::evidence::{estimated_hours, feature_shift, guess};
 use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::{self, Once, Workshop, task};
 use afresh_ml::metrics::Task;
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::cache::{self, Kept};
-use super::{Cell, Past, Plan, estimated_hours, guess, mean, sight};
+use super::{Cell, Past, Plan, mean};
 use crate::replay::{Error, periods};
 
 /// Rows scored at a time.
@@ -141,9 +142,12 @@ impl Past {
             let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
             guess(kind, &labels).map(|guess| guess / unit)
         });
+        let moved = all.windows(2);
+        let moved = moved.map(|two| feature_shift(&rows, rows.range(two[0]), rows.range(two[1])));
+        let shifts = [None].into_iter().chain(moved).collect();
         let mut past = Past {
             guesses: guesses.collect(),
-            shifts: sight::shifts(&rows, &all),
+            shifts,
             references: Mutex::default(),
             task: kind,
             windows: plan.windows.len(),
