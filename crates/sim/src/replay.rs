@@ -90,6 +90,22 @@ pub struct Progress {
 /// Why a replay could not be finished.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A backtest would train more versions than the owner allows.
+    #[error(
+        "the backtest needs {needed} trainings, {windows} windows in each of {periods} periods, and \
+         {most} are allowed: give fewer `--windows`, a longer `period` under [replay], or a larger \
+         `--max-trainings`"
+    )]
+    TooManyTrainings {
+        /// What the plan needs.
+        needed: usize,
+        /// What is allowed.
+        most: usize,
+        /// Training windows.
+        windows: usize,
+        /// Periods.
+        periods: usize,
+    },
     /// History is too short.
     #[error(
         "the history of {model} spans {span}, which holds no whole period of {period} after a \

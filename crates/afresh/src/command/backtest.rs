@@ -59,6 +59,9 @@ pub struct Arguments {
     /// Trainings at a time; the configured CPU slots where it is left out.
     #[arg(long, value_name = "NUMBER")]
     slots: Option<usize>,
+    /// Train so many versions at most: a backtest that needs more says so and trains none.
+    #[arg(long, value_name = "NUMBER")]
+    max_trainings: Option<usize>,
     /// Leave out choosing the window anew at each retraining.
     #[arg(long)]
     no_auto: bool,
@@ -139,6 +142,7 @@ impl Arguments {
             warm_up: config.replay.warm_up,
             rounds: wiring::rounds(&model.recipe.engine),
             slots: self.slots.unwrap_or_else(|| wiring::cpu_slots(config)),
+            trainings_max: self.max_trainings,
             cache: state.to_owned(),
         }
     }

@@ -127,6 +127,15 @@ fn history_that_is_too_short_is_told_with_what_to_write() {
 }
 
 #[test]
+fn more_trainings_than_allowed_are_told_before_the_first() {
+    let project = project("");
+    let said = project.bad(&[&ONE_WINDOW[..], &["--max-trainings", "15"]].concat(), 1, "needs 16");
+    assert!(said.err.contains("`--max-trainings`"), "{}", said.err);
+    assert!(!project.path(".afresh/backtest/churn/scores").exists());
+    project.good(&[&ONE_WINDOW[..], &["--max-trainings", "16"]].concat());
+}
+
+#[test]
 fn labels_that_never_come_are_told() {
     let project = project("data.label_delay = \"400d\"\n");
     project.bad(&ONE_WINDOW, 1, "label");

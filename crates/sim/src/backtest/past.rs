@@ -34,6 +34,8 @@ pub struct Plan {
     pub rounds: usize,
     /// Trainings at a time.
     pub slots: usize,
+    /// Trainings at most; none is begun where the plan needs more.
+    pub trainings_max: Option<usize>,
     /// Where trained versions and their scores are kept; safe to delete.
     pub cache: PathBuf,
 }

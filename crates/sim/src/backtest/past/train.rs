@@ -93,6 +93,10 @@ impl Past {
         }
         let fingerprint = workshop.fingerprint().await.map_err(failed)?;
         let work = tasks(plan, &all);
+        if let Some(most) = plan.trainings_max.filter(|most| *most < work.len()) {
+            let (windows, periods) = (plan.windows.len(), all.len());
+            return Err(Error::TooManyTrainings { needed: work.len(), most, windows, periods });
+        }
         let (of, workshop) = (work.len(), Arc::new(workshop));
         let slots = Arc::new(Semaphore::new(plan.slots.max(1)));
         let mut set = JoinSet::new();
