@@ -55,7 +55,7 @@ impl Fault {
             Fault::Failed(error) => (chain(&error), None, 1),
             Fault::Helped { error, help } => (chain(&error), Some(help), 1),
             Fault::Interrupted => {
-                let help = "what is owed goes on with `afresh run --once`";
+                let help = "what is owed goes on with `afresh run --once`, a backtest when it is called again";
                 ("interrupted; the state is whole".to_owned(), Some(help.to_owned()), 130)
             }
         };
