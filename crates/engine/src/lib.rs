@@ -11,6 +11,7 @@ pub mod machine;
 pub mod monitor;
 pub mod pointer;
 pub mod port;
+pub mod saving;
 pub mod settings;
 pub mod workshop;
 

@@ -5,7 +5,7 @@ use afresh_core::event::Outcome;
 use afresh_core::id::{ModelName, RunId, VersionId};
 use afresh_core::input::Input;
 use afresh_core::model::Phase;
-use afresh_core::signal::Signal;
+use afresh_core::signal::{Advice, Signal};
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::source::Span;
 use afresh_data::spec::Columns;
@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::driver::{self, Driver};
 use crate::monitor::{Monitor, Sight};
 use crate::port::{Page, Serving, Store, StoreError};
+use crate::saving::{self, Ledger};
 use crate::workshop::{self, Workshop};
 
 /// Key of the document that holds a model's policy between two looks.
@@ -45,6 +46,9 @@ pub enum Error {
     /// The store.
     #[error("failed to remember what the policy saw")]
     Store(#[from] StoreError),
+    /// What retrainings saved.
+    #[error(transparent)]
+    Saving(#[from] saving::Error),
     /// The policy's state.
     #[error("the policy of {model} cannot go on: {why}")]
     Adviser {
@@ -109,7 +113,7 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
                 inputs.push(Input::Watched(watch));
             }
         }
-        let mut seen = None;
+        let (mut seen, mut advice) = (None, None);
         match champion.or(candidate) {
             None => {
                 let rows = available(&workshop, now).await?;
@@ -120,27 +124,33 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
                 if let Some((_, sight)) = &seen {
                     let signals = sight.signals.iter().cloned();
                     inputs.extend(signals.map(Input::Signal));
-                    let advice = self.advise(model, &workshop, sight).await?;
-                    inputs.extend(advice.map(Input::Signal));
+                    advice = self.advise(model, &workshop, sight).await?;
+                    let signal = advice.iter().map(|(advice, _)| Signal::Advice(advice.clone()));
+                    inputs.extend(signal.map(Input::Signal));
                 }
             }
         }
+        let mut ledger = self.savings(model, &workshop, advice.as_ref(), now).await?;
         let mut decisions = Vec::new();
         for input in inputs {
             decisions.extend(self.send(model, clock, &input).await?);
+        }
+        let store = self.machine().store();
+        if ledger.enrol(store, model).await? {
+            ledger.write(store, model).await?;
         }
         let (period, sight) = seen.unzip();
         Ok(Look { period, sight, decisions })
     }
 
     /// Lets the policy see a period and remembers what it made of it. No advice where the newest
-    /// period was seen before and speaks of a version that has been replaced since.
+    /// period was seen before and speaks of a version that has been replaced since. With the advice, how far it looks.
     async fn advise(
         &self,
         model: &ModelName,
         workshop: &Workshop,
         sight: &Sight,
-    ) -> Result<Option<Signal>, Error> {
+    ) -> Result<Option<(Advice, Duration)>, Error> {
         let store = self.machine().store();
         let broken = |why| Error::Adviser { model: model.clone(), why };
         let settings = workshop.settings().advice.clone();
@@ -168,7 +178,29 @@ impl<S: Store + 'static, V: Serving> Driver<S, V> {
         let remembered = Remembered { history: adviser.history().clone(), seen, ended: ended_id };
         let body = serde_json::to_string(&remembered).map_err(|error| broken(error.to_string()))?;
         store.put_document(model, ADVISER, &body).await?;
-        Ok((seen.1 == observation.champion).then(|| Signal::Advice(adviser.advise())))
+        let horizon = adviser.horizon().unwrap_or(workshop.settings().period);
+        Ok((seen.1 == observation.champion).then(|| (adviser.advise(), horizon)))
+    }
+
+    /// What retrainings have saved up to `now`, and what the next one is expected to.
+    async fn savings(
+        &self,
+        model: &ModelName,
+        workshop: &Workshop,
+        advice: Option<&(Advice, Duration)>,
+        now: Timestamp,
+    ) -> Result<Ledger, Error> {
+        let store = self.machine().store();
+        let was = Ledger::read(store, model).await?;
+        let mut ledger = was.clone();
+        ledger.follow(workshop, store, now).await?;
+        if let Some((advice, horizon)) = advice {
+            ledger.tell(now, advice, *horizon);
+        }
+        if ledger != was {
+            ledger.write(store, model).await?;
+        }
+        Ok(ledger)
     }
 }
 

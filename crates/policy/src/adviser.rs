@@ -99,7 +99,8 @@ impl Adviser {
     }
 
     /// How far ahead the gain looks.
-    fn horizon(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn horizon(&self) -> Option<Duration> {
         let period = self.history.period()?;
         Some(Duration(period.0 * u64::from(periods_ahead(&self.settings.rule))))
     }

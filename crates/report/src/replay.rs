@@ -186,6 +186,10 @@ pub struct Run {
     pub upper: Option<f64>,
     /// What the gate said; none where it was never asked.
     pub verdict: Option<Verdict>,
+    /// What it was expected to save, in the owner's unit.
+    pub expected_saving: Option<f64>,
+    /// What it did save.
+    pub realised_saving: Option<f64>,
     /// Training CPU, seconds.
     pub cpu_seconds: f64,
     /// The evidence in plain words; an empty line begins a new paragraph.

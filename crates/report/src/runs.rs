@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::arms::decimals;
 use crate::decisions::{anchor, tone};
-use crate::format::{self, signed};
+use crate::format::{self, fixed, signed};
 use crate::page::Section;
 use crate::performance::capitalised;
 use crate::replay::{Replay, Run, Verdict, defined};
@@ -23,6 +23,7 @@ pub(crate) fn section(replay: &Replay) -> Section {
             Column::number("Difference"),
             Column::text("Interval"),
             Column::text("Outcome"),
+            Column::number("Saved"),
             Column::number("CPU"),
         ],
         rows: replay.runs.iter().map(|run| row(run, &scale)).collect(),
@@ -58,6 +59,7 @@ fn row(run: &Run, scale: &Scale) -> Row {
         html! { (signed(run.difference, scale.decimals)) },
         scale.draw(run),
         badge(class, shape, &run.outcome),
+        html! { (fixed(defined(run.realised_saving), 2)) },
         html! { (format::seconds(run.cpu_seconds)) },
     ]);
     row.id(anchor(&run.id)).kind(&run.outcome).detail(evidence(run, scale))
@@ -80,6 +82,8 @@ fn evidence(run: &Run, scale: &Scale) -> Markup {
         ("Judged on", count(run.rows_holdout).map(|rows| format!("{rows} rows"))),
         ("Difference", defined(run.difference).map(|d| signed(Some(d), scale.decimals))),
         ("Confidence bounds", bounds),
+        ("Expected saving", defined(run.expected_saving).map(|saving| fixed(Some(saving), 2))),
+        ("Realised saving", defined(run.realised_saving).map(|saving| fixed(Some(saving), 2))),
         ("Gate", verdict.map(str::to_owned)),
     ];
     html! {

@@ -23,6 +23,7 @@ use afresh_engine::machine::{self, Machine};
 use afresh_engine::monitor::evidence::TRAINING_SECONDS_PER_VALUE_AND_ROUND;
 use afresh_engine::monitor::{Monitor, Sight};
 use afresh_engine::port::{Store, StoreError};
+use afresh_engine::saving::{self, Ledger};
 use afresh_engine::workshop::{self, Workshop};
 use afresh_policy::adviser::Adviser;
 
@@ -149,6 +150,9 @@ pub enum Error {
         #[source]
         source: workshop::Error,
     },
+    /// What retrainings saved.
+    #[error(transparent)]
+    Saving(#[from] saving::Error),
     /// The store.
     #[error("the replay's store failed")]
     Store(#[from] StoreError),
@@ -211,6 +215,7 @@ pub async fn run<S: Store>(
         machine: machine.map_err(|source| Error::Machine { at, source })?,
         adviser: Adviser::new(settings.advice.clone()),
         monitor: Monitor::default(),
+        savings: Ledger::default(),
         workshop: replay.workshop,
         model,
         rows,
@@ -232,6 +237,7 @@ pub async fn run<S: Store>(
         drive.until(period.to).await?;
         drive.end_of_period(*period).await?;
     }
+    drive.savings.enrol(drive.machine.store(), &drive.model).await?;
     let rivals = always.await.map_err(|_stopped| Error::Interrupted)?;
     let rivals = rivals.map_err(|source| Error::Worker { at: drive.now, source })?;
     drive.outcome(&periods, &rival, rivals).await
@@ -242,6 +248,7 @@ struct Drive<S, P> {
     machine: Machine<S>,
     adviser: Adviser,
     monitor: Monitor,
+    savings: Ledger,
     workshop: Workshop,
     model: ModelName,
     rows: Arc<Rows>,
@@ -359,8 +366,12 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             for signal in &looked.signals {
                 self.send(&Input::Signal(signal.clone())).await?;
             }
-            let advice = Signal::Advice(self.adviser.advise());
-            self.send(&Input::Signal(advice)).await?;
+            let advice = self.adviser.advise();
+            let horizon = self.adviser.horizon().unwrap_or(period.length());
+            let store = self.machine.store();
+            self.savings.follow(&self.workshop, store, self.now).await?;
+            self.savings.tell(self.now, &advice, horizon);
+            self.send(&Input::Signal(Signal::Advice(advice))).await?;
             sight = Some(looked);
         }
         self.done += 1;

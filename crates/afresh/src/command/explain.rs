@@ -3,6 +3,7 @@
 use afresh_core::history::{RunRecord, VersionRecord};
 use afresh_core::id::{ModelName, RunId, VersionId};
 use afresh_engine::port::{Page, Store as _};
+use afresh_engine::saving::Ledger;
 use afresh_engine::workshop::{Judgement, judgement_key};
 use afresh_store::sqlite::Sqlite;
 use anyhow::Context as _;
@@ -123,11 +124,15 @@ async fn tell(
         }
         None => serving.run == Some(record.run.id),
     });
-    let text = explain::run(record);
+    let ledger = Ledger::read(store, name).await;
+    let ledger = ledger.with_context(|| format!("failed to read what {name} saved"))?;
+    let saving = ledger.of(record.run.id);
+    let text = explain::run(record, saving);
     if context.json {
         let mut run = output::replay::run_json(record);
         run["model"] = json!(name.as_str());
         run["evidence"] = json!(record.evidence);
+        run["saving"] = output::replay::saving_json(saving);
         output::json(&json!({
             "model": name.as_str(),
             "version": version.map(|version| versions::of(name.as_str(), version)),

@@ -180,7 +180,7 @@ async fn tell(
         shown["waits_for"] = json!(held.map(|held| explain::hold(held.why)));
         output::json(&shown);
     } else {
-        output::line(explain::run(&record));
+        output::line(explain::run(&record, None));
         output::line("");
         output::line(format_args!("{name}: {stands}."));
         if let Some(held) = held {

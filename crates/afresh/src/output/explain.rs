@@ -3,11 +3,12 @@
 use afresh_core::fleet::Hold;
 use afresh_core::gate::CheckResult;
 use afresh_core::history::RunRecord;
+use afresh_engine::saving::Saving;
 use afresh_engine::workshop::Judgement;
 use afresh_ml::compare::{Difference, Method, Outcome};
 
 /// What happened in a run and why, a paragraph each.
-pub fn run(record: &RunRecord) -> String {
+pub fn run(record: &RunRecord, saving: Option<&Saving>) -> String {
     let run = &record.run;
     let mut paragraphs = Vec::new();
     let why = record.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -56,6 +57,7 @@ pub fn run(record: &RunRecord) -> String {
         }
         _ => paragraphs.push(format!("It is {}.", standing(&record.status))),
     }
+    paragraphs.extend(saving.map(Saving::words));
     paragraphs.join("\n\n")
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use afresh_core::history::RunRecord;
 use afresh_engine::port::DecisionRow;
+use afresh_engine::saving::Saving;
 use afresh_sim::replay::outcome::{Arm, Outcome};
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ pub fn print(outcome: &Outcome, report: &Path) {
     }
     line(rows);
     line("");
-    let mut rows = table(&["run", "decided", "cause", "outcome", "difference", "why"]);
+    let mut rows = table(&["run", "decided", "cause", "outcome", "difference", "saved", "why"]);
     for run in &outcome.runs {
         let comparison = run.evidence.as_ref().and_then(|evidence| evidence.comparison);
         let difference = comparison.map_or_else(
@@ -51,11 +52,15 @@ pub fn print(outcome: &Outcome, report: &Path) {
             run.run.cause.name().to_owned(),
             run.status.clone(),
             difference,
+            saved(outcome.saving(run.run.id)),
             why.to_owned(),
         ]);
     }
     line(rows);
     line("");
+    if let Some(words) = savings(outcome) {
+        line(words);
+    }
     let undefined = outcome.managed.periods_undefined;
     if undefined > 0 {
         line(format_args!("{metric} cannot be computed in {undefined} periods; they are left out"));
@@ -85,7 +90,11 @@ pub fn json(outcome: &Outcome, report: &Path) -> Value {
         "managed": arm_json(&outcome.managed),
         "never": arm_json(&outcome.never),
         "always": outcome.always.as_ref().map(arm_json),
-        "runs": outcome.runs.iter().map(run_json).collect::<Vec<_>>(),
+        "runs": outcome.runs.iter().map(|run| {
+            let mut value = run_json(run);
+            value["saving"] = saving_json(outcome.saving(run.run.id));
+            value
+        }).collect::<Vec<_>>(),
         "decisions": outcome.decisions.iter().map(decision_json).collect::<Vec<_>>(),
         "report": report.display().to_string(),
     })
@@ -115,6 +124,46 @@ pub fn run_json(run: &RunRecord) -> Value {
         "cpu_seconds": run.cpu_seconds,
         "reasons": run.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "notes": run.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// Expected and realised saving of a run; `null` where nothing was expected of it.
+pub fn saving_json(saving: Option<&Saving>) -> Value {
+    let Some(saving) = saving else { return Value::Null };
+    json!({
+        "expected": saving.expected,
+        "cost": saving.cost,
+        "horizon": saving.horizon.to_string(),
+        "over": saving.over,
+        "realised": saving.realised.map(|realised| json!({
+            "value": realised.value,
+            "rows": realised.rows,
+            "version": realised.version.to_string(),
+            "replaced": realised.replaced.to_string(),
+            "from": realised.from.to_string(),
+            "to": realised.to.to_string(),
+        })),
+    })
+}
+
+/// Realised of expected saving in a cell.
+pub fn saved(saving: Option<&Saving>) -> String {
+    let Some(saving) = saving else { return "–".to_owned() };
+    let cell = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+    let realised = saving.realised.map(|realised| realised.value);
+    format!("{} of {}", cell(realised), cell(saving.expected))
+}
+
+/// What all retrainings together saved of what was expected of them; `None` where none has served.
+pub fn savings(outcome: &Outcome) -> Option<String> {
+    let pairs = outcome.savings.iter().filter_map(|of| Some((of.expected?, of.realised?.value)));
+    let (count, expected, realised) = pairs
+        .fold((0, 0.0, 0.0), |(count, sum, total), (expected, realised)| {
+            (count + 1, sum + expected, total + realised)
+        });
+    let served = if count == 1 { "1 retraining" } else { &format!("{count} retrainings") };
+    (count > 0).then(|| {
+        format!("{served} that served saved {realised:.2} of the {expected:.2} that was expected")
     })
 }
 

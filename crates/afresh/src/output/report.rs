@@ -70,7 +70,7 @@ pub fn of(outcome: &Outcome, config: &Config, model: &ModelConfig, path: &Path) 
                 run: row.recorded.decision.run.map(|run| run.to_string()),
             })
             .collect(),
-        runs: outcome.runs.iter().map(run).collect(),
+        runs: outcome.runs.iter().map(|record| run(record, outcome)).collect(),
         policy: policy(model),
         notes: notes(outcome),
     }
@@ -167,7 +167,8 @@ fn arm(name: &str, arm: &Arm) -> drawn::Arm {
     }
 }
 
-fn run(record: &RunRecord) -> drawn::Run {
+fn run(record: &RunRecord, outcome: &Outcome) -> drawn::Run {
+    let saving = outcome.saving(record.run.id);
     let comparison = record.evidence.as_ref().and_then(|evidence| evidence.comparison);
     drawn::Run {
         id: record.run.id.to_string(),
@@ -187,8 +188,10 @@ fn run(record: &RunRecord) -> drawn::Run {
             gate::Verdict::Reject => drawn::Verdict::Reject,
             gate::Verdict::Inconclusive => drawn::Verdict::Inconclusive,
         }),
+        expected_saving: saving.and_then(|saving| saving.expected),
+        realised_saving: saving.and_then(|saving| Some(saving.realised?.value)),
         cpu_seconds: record.cpu_seconds,
-        explanation: explain::run(record),
+        explanation: explain::run(record, saving),
     }
 }
 
@@ -220,6 +223,9 @@ fn notes(outcome: &Outcome) -> Vec<String> {
          user and system time of the whole process tree, refits included."
             .to_owned(),
     ];
+    notes.extend(super::replay::savings(outcome).map(|words| {
+        format!("{words}: the loss that each version spared the rows it answered, beside the version before it.")
+    }));
     let undefined = outcome.managed.periods_undefined;
     if undefined > 0 {
         let metric = outcome.metric.name();

@@ -275,3 +275,66 @@ fn every_policy_of_a_backtest_sees_live_what_it_goes_by() {
         assert!(0 < retrains + rejected, "{policy}: {retrains} retrains");
     }
 }
+
+#[test]
+fn expected_and_realised_savings_are_kept_and_told() {
+    let project = project("retrain.policy = \"always\"\n");
+    project.write("rows.csv", &turned());
+    let day = |day: u32| format!("2026-01-{day:02}T01:00:00Z");
+    for now in (6..=19).map(day) {
+        project.good(&["run", "--once", "--now", &now]);
+    }
+    let runs = || project.json(&["runs"]);
+    let first = runs();
+    // A second look at the same time counts no row twice.
+    project.good(&["run", "--once", "--now", &day(19)]);
+    let again = runs();
+    let mut compared = 0;
+    let (mut expected, mut realised) = (0.0, 0.0);
+    for run in first.as_array().unwrap() {
+        let saving = &run["saving"];
+        if !saving["realised"].is_object() {
+            continue;
+        }
+        let same = again.as_array().unwrap().iter().find(|other| other["id"] == run["id"]);
+        assert_eq!(*saving, same.unwrap()["saving"]);
+        let rows = saving["realised"]["rows"].as_u64().unwrap();
+        let (from, to) = (&saving["realised"]["from"], &saving["realised"]["to"]);
+        // A day has 360 rows, and every version is replaced after a day.
+        assert!(rows <= 361, "{rows} rows from {from} to {to}");
+        if let Some(value) = saving["expected"].as_f64() {
+            expected += value;
+            realised += saving["realised"]["value"].as_f64().unwrap();
+            compared += 1;
+        }
+    }
+    assert!(3 <= compared && expected > 0.0 && realised > 0.0, "{compared} {expected} {realised}");
+    let told = |status: &str, words: &str| {
+        let runs = first.as_array().unwrap();
+        let run = runs.iter().find(|run| run["status"] == status && run["saving"].is_object());
+        let run = run.unwrap_or_else(|| panic!("no run is {status}"));
+        let told = project.good(&["explain", run["id"].as_str().unwrap()]);
+        assert!(told.contains(words), "{told}");
+    };
+    told("promoted", "It was expected to save ");
+    told("promoted", " labelled rows of the ");
+    assert!(project.good(&["runs"]).contains("saved"));
+}
+
+#[test]
+fn a_replay_tells_what_its_retrainings_saved() {
+    let project = project("retrain.policy = \"always\"\n");
+    project.write("rows.csv", &turned());
+    let found = project.json(&["replay", "--no-always"]);
+    let runs = found["runs"].as_array().unwrap();
+    let rejected = runs.iter().find(|run| run["status"] == "rejected");
+    if let Some(run) = rejected {
+        assert!(run["saving"]["realised"].is_null() && run["saving"]["over"] == true, "{run}");
+    }
+    let saved = runs.iter().filter_map(|run| run["saving"]["realised"]["value"].as_f64());
+    assert!(0.0 < saved.sum::<f64>(), "{runs:?}");
+    let said = project.good(&["replay", "--no-always"]);
+    assert!(said.contains(" retrainings that served saved "), "{said}");
+    let page = fs::read_to_string(project.path("report.html")).unwrap();
+    assert!(page.contains("Realised saving"), "the page does not tell");
+}

@@ -209,6 +209,8 @@ fn run(
         lower: Some(difference - 0.010),
         upper: Some(difference + 0.012),
         verdict,
+        expected_saving: Some(140.0 - 9.0 * index as f64),
+        realised_saving: (outcome == "promoted").then_some(131.5 - 12.0 * index as f64),
         cpu_seconds: cpu,
         explanation: format!("{text}\n\nCandidate and champion scored the same rows, which neither was trained on (DeLong's test, one-sided 95 %).\nLog loss 0.512 against 0.531; 3.1 % of the rows that were right turned wrong."),
     });

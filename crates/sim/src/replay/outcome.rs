@@ -5,6 +5,7 @@ use afresh_core::id::{ModelName, RunId, VersionId};
 use afresh_core::time::{Timestamp, Window};
 use afresh_engine::monitor::Sight;
 use afresh_engine::port::DecisionRow;
+use afresh_engine::saving::Saving;
 use afresh_ml::metrics::Metric;
 
 /// What a replay found.
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub always: Option<Arm>,
     /// Oldest first.
     pub runs: Vec<RunRecord>,
+    /// What they were expected to save, and what they did; oldest first.
+    pub savings: Vec<Saving>,
     /// Newest first.
     pub versions: Vec<VersionRecord>,
     /// Oldest first.
@@ -102,6 +105,12 @@ pub(super) struct Seen {
 }
 
 impl Outcome {
+    /// What a run was expected to save, and what it did.
+    #[must_use]
+    pub fn saving(&self, run: RunId) -> Option<&Saving> {
+        self.savings.iter().find(|saving| saving.run == run)
+    }
+
     /// The span that was scored.
     #[must_use]
     pub fn window(&self) -> Window {

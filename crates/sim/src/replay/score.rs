@@ -130,6 +130,7 @@ impl<S: Store, P: Fn(Progress)> Drive<S, P> {
             servings,
             decisions,
             first_run,
+            savings: self.savings.savings().to_vec(),
             runs,
             log,
         })
