@@ -151,7 +151,6 @@ impl Monitor {
         drift: Option<&Drift>,
         decay: Option<&DecayReport>,
     ) -> Result<Evidence, Error> {
-        let rule = &workshop.settings().advice.rule;
         let task = task(workshop.feed().schema());
         let newest = available(rows, subject, period.from, period.to);
         let labels = newest.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
@@ -168,10 +167,7 @@ impl Monitor {
             run_cpu_hours: Some(run),
             ..Evidence::default()
         };
-        // Rules that weigh a run against its gain compare versions, and only they.
-        if !rule.looks_at_prices() {
-            return Ok(evidence);
-        }
+        // Every decision tells what a run would save, and the best sign of it is how versions age on the same rows.
         let page = Page { limit: VERSIONS_LOOKED_AT, ..Page::default() };
         let versions = store.versions(&workshop.settings().model, page).await?;
         let trainings = versions.iter().filter(|of| period.contains(of.trained_at)).count();
