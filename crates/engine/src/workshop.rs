@@ -305,28 +305,31 @@ impl Workshop {
     ) -> Result<Artifact, Error> {
         let window = Window { from: Timestamp::MIN, to: as_of };
         let dataset = self.dataset_without_holdout(window, as_of).await?;
-        self.train_ungated(version, &dataset, rounds).await
+        self.train_ungated(version, &dataset, rounds, None).await
     }
 
     /// Trains on what of `window` was available before `as_of`, for exactly `rounds` rounds, without
     /// holdout or gate. The version is named after recipe, rounds and rows, so that the same
-    /// training is never done twice, however often it is asked for and whatever came between.
+    /// training is never done twice, however often it is asked for and whatever came between. With a
+    /// `parent`, a version made the same way, it goes on from there.
     pub async fn train_once(
         &self,
         window: Window,
         as_of: Timestamp,
         rounds: usize,
+        parent: Option<VersionId>,
     ) -> Result<Once, Error> {
         let dataset = self.dataset_without_holdout(window, as_of).await?;
         let recipe = self.settings.recipe.hash();
-        let name = blake3::hash(format!("{} {recipe} {rounds}", dataset.0).as_bytes());
+        let after = parent.map_or_else(String::new, |parent| format!(" after {parent}"));
+        let name = blake3::hash(format!("{} {recipe} {rounds}{after}", dataset.0).as_bytes());
         let number =
             name.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         // One bit less: some stores count in signed numbers.
         let version = VersionId(number >> 1);
         let before = Artifact::load(&self.settings.artifact(version));
         let cached = before.is_ok_and(|found| found.manifest().dataset.as_ref() == Some(&dataset));
-        let artifact = self.train_ungated(version, &dataset, rounds).await?;
+        let artifact = self.train_ungated(version, &dataset, rounds, parent).await?;
         Ok(Once { version, artifact, cached })
     }
 
@@ -363,9 +366,12 @@ impl Workshop {
         version: VersionId,
         dataset: &DatasetId,
         rounds: usize,
+        parent: Option<VersionId>,
     ) -> Result<Artifact, Error> {
         let mut job = self.job(dataset, version);
         job.part = Part::Refit { rounds };
+        job.warm_start =
+            parent.map(|parent| WarmStart { artifact: self.settings.artifact(parent), rounds });
         self.run_job(version, job, Arc::new(|_share| {})).await
     }
 

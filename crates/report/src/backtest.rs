@@ -29,6 +29,8 @@ pub struct Backtest {
     pub is_default_price: bool,
     /// Policies, the cheapest first.
     pub entries: Vec<Entry>,
+    /// Policies whose versions hang on the one before.
+    pub apart: Vec<Entry>,
     /// The cheapest schedule there was.
     pub oracle: Entry,
     /// What never retraining cost.
@@ -105,7 +107,7 @@ pub fn render(backtest: &Backtest) -> String {
         Section::new("pareto", "Freshness against cost", html! { (pareto(backtest)) }),
         Section::new("timeline", "Who retrained when", timeline(backtest)),
         Section::new("sweep", "At another price", sweep(backtest)),
-        Section::new("policies", "All policies", policies(backtest)),
+        Section::new("policies", "All policies", html! { (policies(backtest)) (apart(backtest)) }),
         Section::new("method", "How to read this", method(backtest)),
     ];
     Page {
@@ -393,8 +395,22 @@ fn sweep(backtest: &Backtest) -> Markup {
 }
 
 fn policies(backtest: &Backtest) -> Markup {
-    let all = [&backtest.oracle].into_iter().chain(&backtest.entries);
-    let rows = all.map(|entry| {
+    let caption = "Every policy on every window, the cheapest first";
+    entries(backtest, "table-policies", caption, &backtest.entries)
+}
+
+/// Policies whose versions hang on the one before.
+fn apart(backtest: &Backtest) -> Markup {
+    if backtest.apart.is_empty() {
+        return html! {};
+    }
+    let caption = "Told apart: each version hangs on the one before";
+    entries(backtest, "table-apart", caption, &backtest.apart)
+}
+
+/// Entries below what hindsight knows.
+fn entries(backtest: &Backtest, id: &'static str, caption: &str, entries: &[Entry]) -> Markup {
+    let rows = [&backtest.oracle].into_iter().chain(entries).map(|entry| {
         let share = entry.recovered.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0));
         let (low, high) = entry.above;
         let told = if entry.is_recommended {
@@ -426,8 +442,8 @@ fn policies(backtest: &Backtest) -> Markup {
         })
     });
     let table = Table {
-        id: "table-policies",
-        caption: "Every policy on every window, the cheapest first".to_owned(),
+        id,
+        caption: caption.to_owned(),
         columns: vec![
             Column::text("policy"),
             Column::text("window"),

@@ -4,6 +4,7 @@
 //! (`walk`) and compete (`contest`). No policy sees ahead: it decides at the beginning of a period
 //! from what was available by then.
 
+pub mod apart;
 pub mod contest;
 pub mod family;
 pub mod past;
@@ -170,7 +171,7 @@ pub fn compete(
         })
     });
     let sweep = sweep.collect::<Result<Vec<_>, _>>()?;
-    let mut known = Known { past, metric, values: BTreeMap::new() };
+    let mut known = Known::new(past, metric);
     let scored = outcome.scored.iter();
     let showings = scored.map(|scored| known.showing(split, &scored.way.served, &scored.way.tried));
     let showings = showings.collect::<Vec<_>>();
@@ -222,7 +223,11 @@ struct Known<'p> {
     values: BTreeMap<(Serving, usize), Option<f64>>,
 }
 
-impl Known<'_> {
+impl<'p> Known<'p> {
+    fn new(past: &'p Past, metric: Metric) -> Known<'p> {
+        Known { past, metric, values: BTreeMap::new() }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a number of periods")]
     fn showing(&mut self, split: usize, served: &[Serving], tried: &[Serving]) -> Showing {
         let Known { past, metric, values } = self;

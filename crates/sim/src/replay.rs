@@ -177,6 +177,20 @@ pub fn periods(rows: &Rows, period: Duration, warm_up: Duration) -> Vec<Window> 
     periods
 }
 
+/// No whole period is left after the warm-up.
+pub(crate) fn too_short(
+    model: ModelName,
+    rows: &Rows,
+    period: Duration,
+    warm_up: Duration,
+) -> Error {
+    let span = match (rows.event_time.first(), rows.event_time.last()) {
+        (Some(first), Some(last)) => last.since(*first),
+        _ => Duration::ZERO,
+    };
+    Error::TooShort { model, span, period, warm_up }
+}
+
 /// Replays. `progress` hears of every decision and every period.
 pub async fn run<S: Store>(
     replay: Replay<S>,
@@ -191,13 +205,7 @@ pub async fn run<S: Store>(
     })?;
     let periods = periods(&rows, settings.period, replay.warm_up);
     if periods.is_empty() {
-        let ends = (rows.event_time.first(), rows.event_time.last());
-        let span = match ends {
-            (Some(first), Some(last)) => last.since(*first),
-            _ => Duration::ZERO,
-        };
-        let (period, warm_up) = (settings.period, replay.warm_up);
-        return Err(Error::TooShort { model, span, period, warm_up });
+        return Err(too_short(model, &rows, settings.period, replay.warm_up));
     }
     let rival = Arc::new(replay.rival);
     let always = tokio::spawn(always::train(

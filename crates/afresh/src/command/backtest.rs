@@ -11,8 +11,11 @@ use afresh_config::config::ModelConfig;
 use afresh_core::time::Duration;
 use afresh_engine::feed::Feed;
 use afresh_engine::settings::TrainingWindow;
+use afresh_sim::backtest::apart::{self, apart};
 use afresh_sim::backtest::past::{Past, Plan, Progress};
+use afresh_sim::backtest::world::Growth;
 use afresh_sim::backtest::{Stated, compete};
+use afresh_train::recipe::Engine;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -59,12 +62,16 @@ pub struct Arguments {
     /// Trainings at a time; the configured CPU slots where it is left out.
     #[arg(long, value_name = "NUMBER")]
     slots: Option<usize>,
-    /// Train so many versions at most: a backtest that needs more says so and trains none.
+    /// Train so many versions at most: a backtest whose windows need more says so and trains none; of
+    /// versions that hang on the one before it makes what is left.
     #[arg(long, value_name = "NUMBER")]
     max_trainings: Option<usize>,
     /// Leave out choosing the window anew at each retraining.
     #[arg(long)]
     no_auto: bool,
+    /// Leave out versions that hang on the one before: trained since the last run, or incrementally.
+    #[arg(long)]
+    no_apart: bool,
     /// Write the recommended policy and window into the configuration; all else there stays.
     #[arg(long)]
     apply: bool,
@@ -88,7 +95,7 @@ impl Arguments {
         let built = Past::build(workshop, &plan, |progress| bar.show(&progress)).await;
         bar.finish();
         let failed = || format!("failed to backtest {}", model.name);
-        let (past, trainings) = built.with_context(failed)?;
+        let (mut past, trainings) = built.with_context(failed)?;
         let prices = &model.advice.prices;
         let stated = Stated {
             per_loss: self.per_loss.unwrap_or(prices.per_loss),
@@ -98,11 +105,18 @@ impl Arguments {
         let metric = model.judging.metric;
         let backtest = compete(&past, trainings, stated, metric, !self.no_auto);
         let backtest = backtest.with_context(failed)?;
+        let growths = self.growths(&model.recipe.engine);
+        let left = self.max_trainings.map(|most| most.saturating_sub(backtest.trainings.distinct));
+        let bar = Bar::new(context.json);
+        let apart = apart(&mut past, &backtest, metric, &growths, left, |at| bar.grow(&at)).await;
+        bar.finish();
+        let apart = apart.with_context(failed)?;
         let shown = output::backtest::Shown {
             model: &model.name,
             metric,
             windows: &names,
             backtest: &backtest,
+            apart: &apart,
         };
         let html = afresh_report::backtest::render(&shown.drawn());
         fs::write(&self.report, html)
@@ -118,6 +132,18 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+
+    /// How versions may hang on the one before.
+    fn growths(&self, engine: &Engine) -> Vec<Growth> {
+        match engine {
+            _ if self.no_apart => Vec::new(),
+            Engine::BoostedTrees(_) | Engine::Linear(_) => {
+                vec![Growth::SinceLastRun, Growth::Incremental]
+            }
+            // A command is not known to go on where another left off.
+            Engine::Command(_) | Engine::Forest(_) | Engine::Constant => vec![Growth::SinceLastRun],
+        }
     }
 
     fn plan(&self, config: &Config, model: &ModelConfig, state: &Path) -> Plan {
@@ -246,6 +272,14 @@ impl Bar {
             let (done, of) = (progress.done, progress.of);
             plain(&format!("{done} of {of} trainings done, {words}"));
         }
+    }
+
+    fn grow(&self, progress: &apart::Progress) {
+        let apart::Progress { done, cached, at_most } = *progress;
+        self.bar.set_length(at_most as u64);
+        self.bar.set_position(done as u64);
+        self.bar
+            .set_message(format!("versions that hang on the one before, {cached} from the cache"));
     }
 
     fn finish(&self) {

@@ -8,8 +8,10 @@ use afresh_policy::oracle::Choice;
 use afresh_policy::rule::Rule;
 use afresh_report::backtest as drawn;
 use afresh_sim::backtest::Backtest;
+use afresh_sim::backtest::apart::{Apart, Went};
 use afresh_sim::backtest::contest::Scored;
 use afresh_sim::backtest::walk::Pick;
+use afresh_sim::backtest::world::Growth;
 use serde_json::{Value, json};
 
 use super::{line, number, table};
@@ -25,6 +27,8 @@ pub struct Shown<'a> {
     /// Of the training windows, in their order.
     pub windows: &'a [String],
     pub backtest: &'a Backtest,
+    /// Policies whose versions hang on the one before.
+    pub apart: &'a [Apart],
 }
 
 impl Shown<'_> {
@@ -99,6 +103,7 @@ impl Shown<'_> {
         line("");
         self.recommendation();
         self.sweep();
+        self.apart();
         if 0 < backtest.undefined {
             line(format_args!(
                 "{metric} is undefined in {} of the {scored} periods: they count by their loss alone.",
@@ -174,6 +179,51 @@ impl Shown<'_> {
         line("");
     }
 
+    /// Policies whose versions hang on the one before.
+    fn apart(&self) {
+        if self.apart.is_empty() {
+            return;
+        }
+        line("Told apart, for each version hangs on the one before:");
+        line("");
+        let metric = self.metric.name();
+        let header =
+            ["policy", "trains", metric, "loss", "runs", "CPU s", "cost", "recovered", "beside it"];
+        let mut rows = table(&header);
+        let mut left_out = Vec::new();
+        for apart in self.apart {
+            let Some(Went { way, showing, recovered, above_recommended: above }) = &apart.went
+            else {
+                left_out.push(format!("{} {}", apart.name, grown(apart.growth)));
+                continue;
+            };
+            rows.add_row([
+                apart.name.clone(),
+                grown(apart.growth).to_owned(),
+                number(showing.metric_mean),
+                digits(showing.loss),
+                showing.retrains.to_string(),
+                format!("{:.1}", showing.training_cpu_seconds),
+                format!("{:.1}", way.cost()),
+                percent(*recovered),
+                match (above.low > 0.0, above.high < 0.0) {
+                    (true, _) => "dearer",
+                    (_, true) => "cheaper",
+                    (false, false) => "not told apart",
+                }
+                .to_owned(),
+            ]);
+        }
+        line(rows);
+        let best = &self.backtest.outcome.scored[self.backtest.outcome.recommended].entry.name;
+        line(format_args!("`beside it`: its cost beside that of {best}, the recommended policy."));
+        if !left_out.is_empty() {
+            let left_out = left_out.join(", ");
+            line(format_args!("Left out, for `--max-trainings` allows no more: {left_out}."));
+        }
+        line("");
+    }
+
     /// For scripts.
     pub fn json(&self, report: &Path) -> Value {
         let backtest = self.backtest;
@@ -214,6 +264,23 @@ impl Shown<'_> {
                 "window": self.pick(*pick),
             })
         });
+        let apart = self.apart.iter().map(|apart| {
+            let went = apart.went.as_ref().map(|went| {
+                json!({
+                    "metric_mean": went.showing.metric_mean,
+                    "log_loss": went.showing.loss,
+                    "retrains": went.showing.retrains,
+                    "training_cpu_seconds": went.showing.training_cpu_seconds,
+                    "cost": went.way.cost(),
+                    "recovered": went.recovered,
+                    "above_recommended": went.above_recommended,
+                })
+            });
+            json!({
+                "policy": apart.name, "trains": grown(apart.growth), "parameters": apart.rule,
+                "found": went,
+            })
+        });
         json!({
             "model": self.model.to_string(),
             "metric": self.metric.name(),
@@ -225,6 +292,7 @@ impl Shown<'_> {
                 "per_cpu_hour": backtest.tariff.per_cpu_hour, "default": backtest.is_default_price,
             },
             "policies": policies.collect::<Vec<_>>(),
+            "apart": apart.collect::<Vec<_>>(),
             "never": outcome.never,
             "always": outcome.always,
             "oracle": {
@@ -302,6 +370,24 @@ impl Shown<'_> {
             recovered: scored.recovered,
             above: (scored.above_recommended.low, scored.above_recommended.high),
         });
+        let apart = self.apart.iter().filter_map(|apart| {
+            let Went { way, showing, recovered, above_recommended } = apart.went.as_ref()?;
+            Some(drawn::Entry {
+                name: apart.name.clone(),
+                window: grown(apart.growth).to_owned(),
+                rule: apart.rule.to_string(),
+                is_recommended: false,
+                metric_mean: showing.metric_mean,
+                metric: showing.metric.clone(),
+                loss: showing.loss,
+                retrains: showing.retrains,
+                runs_ms: runs(&way.choices),
+                training_cpu_seconds: showing.training_cpu_seconds,
+                cost: way.cost(),
+                recovered: *recovered,
+                above: (above_recommended.low, above_recommended.high),
+            })
+        });
         drawn::Backtest {
             model: self.model.to_string(),
             metric: self.metric.name().to_owned(),
@@ -312,6 +398,7 @@ impl Shown<'_> {
             per_run: backtest.tariff.per_run,
             is_default_price: backtest.is_default_price,
             entries: entries.collect(),
+            apart: apart.collect(),
             oracle: drawn::Entry {
                 name: "hindsight".to_owned(),
                 window: "any".to_owned(),
@@ -355,8 +442,17 @@ impl Shown<'_> {
     fn pick(&self, pick: Pick) -> String {
         match pick {
             Pick::Auto => "auto".to_owned(),
+            Pick::Grown(growth) => grown(growth).to_owned(),
             Pick::Window(window) => self.windows[window].clone(),
         }
+    }
+}
+
+/// As tables name how a version grows.
+fn grown(growth: Growth) -> &'static str {
+    match growth {
+        Growth::SinceLastRun => "since-last-run",
+        Growth::Incremental => "incremental",
     }
 }
 

@@ -136,6 +136,48 @@ fn more_trainings_than_allowed_are_told_before_the_first() {
 }
 
 #[test]
+fn versions_that_hang_on_the_one_before_are_told_apart() {
+    let project = project("retrain.incremental_rounds = 2\n");
+    let backtest = |most: &str| {
+        let limit = ["--max-trainings", most];
+        project.json(&[&ONE_WINDOW[..], &limit].concat())
+    };
+    let apart = |found: &Value| {
+        let told = found["apart"].as_array().unwrap().clone();
+        let of = |way: &str| {
+            let mut ways = told.iter().filter(|apart| apart["trains"] == way);
+            ways.find(|apart| apart["policy"] == "always").unwrap().clone()
+        };
+        (of("since-last-run"), of("incremental"))
+    };
+    let first = backtest("1000");
+    let (since, incremental) = apart(&first);
+    let scored = first["scored_periods"].as_u64().unwrap();
+    for (way, told) in [("since the last run", &since), ("incremental", &incremental)] {
+        assert_eq!(told["found"]["retrains"].as_u64(), Some(scored), "{way}: {told}");
+        assert!(told["found"]["cost"].as_f64().unwrap() > 0.0, "{way}: {told}");
+    }
+    // One day's rows are another version than all of them, and two rounds on from a champion than three anew.
+    let full = policy(&first, "always")["cost"].as_f64().unwrap();
+    let costs = [since, incremental].map(|told| told["found"]["cost"].as_f64().unwrap());
+    let apart = |a: f64, b: f64| (a - b).abs() > 1e-6;
+    let all = apart(costs[0], full) && apart(costs[1], full) && apart(costs[0], costs[1]);
+    assert!(all, "{costs:?} {full}");
+    assert_eq!(first["apart"], backtest("1000")["apart"], "a second call finds the same");
+    // The grid's own trainings, and two more.
+    let grid = first["trainings"]["distinct"].as_u64().unwrap();
+    let limited = backtest(&(grid + 2).to_string());
+    let (since, incremental) = apart(&limited);
+    assert!(since["found"].is_null() && incremental["found"].is_null(), "{limited}");
+    assert_eq!(limited["policies"], first["policies"]);
+    let most = (grid + 2).to_string();
+    let said = project.good(&[&ONE_WINDOW[..], &["--max-trainings", &most]].concat());
+    assert!(said.contains("Left out, for `--max-trainings` allows no more: "), "{said}");
+    let without = project.json(&[&ONE_WINDOW[..], &["--no-apart"]].concat());
+    assert_eq!(without["apart"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn labels_that_never_come_are_told() {
     let project = project("data.label_delay = \"400d\"\n");
     project.bad(&ONE_WINDOW, 1, "label");

@@ -422,7 +422,7 @@ fn recommend(entries: &[Entry]) -> usize {
         .unwrap_or(best)
 }
 
-fn difference(costs: &[f64], others: &[f64]) -> Vec<f64> {
+pub(super) fn difference(costs: &[f64], others: &[f64]) -> Vec<f64> {
     costs.iter().zip(others).map(|(cost, other)| cost - other).collect()
 }
 

@@ -2,12 +2,14 @@
 //! after it, and looked at only where a policy's way leads.
 
 mod cache;
+mod grow;
 mod sight;
 mod train;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use afresh_core::id::VersionId;
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_engine::monitor::evidence::guess;
@@ -19,7 +21,8 @@ use afresh_policy::oracle::Serving;
 
 pub use train::{Failed, Progress, Trainings};
 
-use super::world::{Look, World};
+use super::walk::Missing;
+use super::world::{Grown, Growth, Look, World};
 
 /// What a history is made of.
 #[derive(Clone, Debug)]
@@ -63,11 +66,27 @@ pub struct Past {
     /// How far the features' means moved into each period.
     shifts: Vec<Option<f64>>,
     references: Mutex<sight::References>,
+    /// Versions that hang on the one before, in the order in which they were asked for: windows after those of the grid.
+    grown: Vec<Sprout>,
+    /// Rounds of every full training.
+    rounds: usize,
+    /// Where versions and scores are kept, and of which rows.
+    cache: PathBuf,
+    fingerprint: String,
+}
+
+/// A version that hangs on the one before.
+#[derive(Debug)]
+struct Sprout {
+    missing: Missing,
+    /// `None` where it failed.
+    cell: Option<Cell>,
 }
 
 /// One version of the grid.
 #[derive(Debug)]
 pub struct Cell {
+    version: VersionId,
     as_of: Timestamp,
     /// Event times that trained it.
     window: Window,
@@ -175,13 +194,20 @@ impl Past {
     }
 
     fn cell(&self, serving: Serving) -> Option<&Cell> {
-        self.cells[self.place(serving)].as_ref()
+        let place = self.place(serving);
+        match place.checked_sub(self.cells.len()) {
+            None => self.cells[place].as_ref(),
+            Some(sprout) => self.grown.get(sprout)?.cell.as_ref(),
+        }
     }
 
     /// The first champion is the version trained on the first window when the first period begins.
     fn place(&self, serving: Serving) -> usize {
         match serving {
             Serving::First => 0,
+            Serving::Trained { window, .. } if self.windows <= window => {
+                self.cells.len() + window - self.windows
+            }
             Serving::Trained { period, window } => period * self.windows + window,
         }
     }
@@ -204,7 +230,18 @@ impl World for Past {
     }
 
     fn is_trained(&self, period: usize, window: usize) -> bool {
-        self.cells.get(period * self.windows + window).is_some_and(Option::is_some)
+        window < self.windows
+            && self.cells.get(period * self.windows + window).is_some_and(Option::is_some)
+    }
+
+    fn grown(&self, period: usize, parent: Serving, growth: Growth) -> Grown {
+        let wanted = Missing { period, parent, growth };
+        let found = self.grown.iter().position(|sprout| sprout.missing == wanted);
+        match found.map(|place| (place, &self.grown[place].cell)) {
+            None => Grown::NotYet,
+            Some((_, None)) => Grown::Failed,
+            Some((place, Some(_))) => Grown::Ready(self.windows + place),
+        }
     }
 
     fn cpu_hours(&self, version: Serving) -> f64 {

@@ -14,7 +14,7 @@ use afresh_policy::rule::Rule;
 use afresh_policy::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Look, Paid, Tariff, World};
+use super::world::{Grown, Growth, Look, Paid, Tariff, World};
 
 /// On what data a policy retrains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub enum Pick {
     /// Each time on the window whose model, trained a period earlier, does best on the rows that
     /// became available since. All those trainings are paid for.
     Auto,
+    /// On what hangs on the version that serves: told apart from the grid.
+    Grown(Growth),
 }
 
 /// Where a way has come to.
@@ -57,6 +59,19 @@ pub struct Way {
     pub tried: Vec<Serving>,
     /// Where it ends.
     pub end: Standing,
+    /// What it waits for: it ends before the period where this version would be trained.
+    pub missing: Option<Missing>,
+}
+
+/// A version that hangs on the one before and was never made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// When it would be trained.
+    pub period: usize,
+    /// From which.
+    pub parent: Serving,
+    /// How.
+    pub growth: Growth,
 }
 
 impl Standing {
@@ -126,6 +141,7 @@ pub fn walk(
         runs: 0,
         tried: Vec::new(),
         end: Standing::first(),
+        missing: None,
     };
     let look = if rule.looks_at_drift() { Look::WithDrift } else { Look::WithoutDrift };
     let mut surf = surf::Surf::of(rule);
@@ -134,7 +150,13 @@ pub fn walk(
             surf.judge(world, period, &mut at);
         }
         let asked = surf.as_ref().is_none_or(surf::Surf::may_start) && adviser.wants();
-        let chosen = asked.then(|| window(world, period, pick)).flatten();
+        let chosen = match asked.then(|| window(world, period, at.serving, pick)).transpose() {
+            Ok(chosen) => chosen.flatten(),
+            Err(missing) => {
+                way.missing = Some(missing);
+                break;
+            }
+        };
         let (choice, paid) = match chosen {
             None => (Choice::Keep, Paid::keep(world, at.serving, period)),
             Some(window) => {
@@ -188,9 +210,19 @@ fn age(version: Serving, period: usize) -> u32 {
 }
 
 /// The window that trains at the beginning of `period`; `None` where none can.
-fn window(world: &impl World, period: usize, pick: Pick) -> Option<usize> {
-    match pick {
+fn window(
+    world: &impl World,
+    period: usize,
+    parent: Serving,
+    pick: Pick,
+) -> Result<Option<usize>, Missing> {
+    Ok(match pick {
         Pick::Window(window) => world.is_trained(period, window).then_some(window),
+        Pick::Grown(growth) => match world.grown(period, parent, growth) {
+            Grown::Ready(window) => Some(window),
+            Grown::Failed => None,
+            Grown::NotYet => return Err(Missing { period, parent, growth }),
+        },
         Pick::Auto => {
             let can = (0..world.windows()).filter(|window| world.is_trained(period, *window));
             let judged = can.map(|window| {
@@ -203,7 +235,7 @@ fn window(world: &impl World, period: usize, pick: Pick) -> Option<usize> {
             });
             judged.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(window, _)| window)
         }
-    }
+    })
 }
 
 /// What `Auto` trained to compare before it trained `next`, and their computing as a share of its.

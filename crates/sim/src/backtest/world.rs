@@ -4,6 +4,7 @@
 use afresh_policy::observation::Observation;
 use afresh_policy::oracle::{Hindsight, Serving};
 use afresh_policy::prices::Prices;
+use serde::{Deserialize, Serialize};
 
 /// A history with every version that could have been.
 pub trait World {
@@ -15,6 +16,11 @@ pub trait World {
 
     /// Whether a version can be trained at the beginning of `period` on `window`.
     fn is_trained(&self, period: usize, window: usize) -> bool;
+
+    /// The version that grows from `parent` at the beginning of `period`. A world without any has none.
+    fn grown(&self, _period: usize, _parent: Serving, _growth: Growth) -> Grown {
+        Grown::Failed
+    }
 
     /// CPU hours of the training of `version`, estimated without a clock; 0 for the first.
     fn cpu_hours(&self, version: Serving) -> f64;
@@ -31,6 +37,27 @@ pub trait World {
     /// What the monitors see of `serving` at the end of `period`; versions retired and CPU spent are
     /// the path's to add. Looks at nothing that became available later.
     fn observe(&self, serving: Serving, period: usize, look: Look) -> Observation;
+}
+
+/// How a version that hangs on the one before is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Growth {
+    /// Anew, on the rows since the last run.
+    SinceLastRun,
+    /// From the champion on, by the window and rounds of incremental runs.
+    Incremental,
+}
+
+/// Whether a version that hangs on the one before is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grown {
+    /// The world knows it as a version trained on this window.
+    Ready(usize),
+    /// It cannot be made.
+    Failed,
+    /// Nobody asked for it before.
+    NotYet,
 }
 
 /// What is looked at.

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::cache::{self, Kept};
 use super::{Cell, Past, Plan, mean};
-use crate::replay::{Error, periods};
+use crate::replay::{Error, periods, too_short};
 
 /// Rows scored at a time.
 const ROWS_AT_A_TIME: usize = 65_536;
@@ -83,13 +83,7 @@ impl Past {
         let all = periods(&rows, plan.period, plan.warm_up);
         let model = workshop.settings().model.clone();
         if all.is_empty() {
-            let (period, warm_up) = (plan.period, plan.warm_up);
-            let ends = (rows.event_time.first(), rows.event_time.last());
-            let span = match ends {
-                (Some(first), Some(last)) => last.since(*first),
-                _ => afresh_core::time::Duration::ZERO,
-            };
-            return Err(Error::TooShort { model, span, period, warm_up });
+            return Err(too_short(model, &rows, plan.period, plan.warm_up));
         }
         let fingerprint = workshop.fingerprint().await.map_err(failed)?;
         let work = tasks(plan, &all);
@@ -153,6 +147,10 @@ impl Past {
             guesses: guesses.collect(),
             shifts,
             references: Mutex::default(),
+            grown: Vec::new(),
+            rounds: plan.rounds,
+            cache: plan.cache.clone(),
+            fingerprint,
             task: kind,
             windows: plan.windows.len(),
             cells: (0..all.len() * plan.windows.len()).map(|_| None).collect(),
@@ -186,21 +184,25 @@ impl Past {
             before.losses = self.row_losses(&before);
             self.before = Some(before);
         }
-        let ranges = self.periods.iter().map(|period| self.rows.range(*period));
-        let ranges = ranges.collect::<Vec<_>>();
         for (place, cell) in cells.iter_mut().enumerate() {
-            let Some(cell) = cell else { continue };
-            let trained = place / self.windows;
-            cell.losses = self.row_losses(cell);
-            let sum = |range: &Range<usize>| 0.0 + cell.losses_on(range.clone()).sum::<f64>();
-            cell.sums = ranges[trained..].iter().map(sum).collect();
-            let seen = |positions: &Vec<usize>| {
-                mean(&cell.losses_on(positions.iter().copied()).collect::<Vec<_>>())
-            };
-            cell.seen = self.newly[trained..].iter().map(seen).collect();
-            cell.drifted = ranges[trained..].iter().map(|_| OnceLock::new()).collect();
+            if let Some(cell) = cell {
+                self.complete(cell, place / self.windows);
+            }
         }
         self.cells = cells;
+    }
+
+    /// The losses of a version trained at the beginning of a period, by row and by period.
+    pub(super) fn complete(&self, cell: &mut Cell, trained: usize) {
+        cell.losses = self.row_losses(cell);
+        let ranges = self.periods[trained..].iter().map(|period| self.rows.range(*period));
+        let sum = |range: Range<usize>| 0.0 + cell.losses_on(range).sum::<f64>();
+        cell.sums = ranges.map(sum).collect();
+        let seen = |positions: &Vec<usize>| {
+            mean(&cell.losses_on(positions.iter().copied()).collect::<Vec<_>>())
+        };
+        cell.seen = self.newly[trained..].iter().map(seen).collect();
+        cell.drifted = self.periods[trained..].iter().map(|_| OnceLock::new()).collect();
     }
 
     /// By row from the cell's first on, in the unit of cost; NaN where there is no answer.
@@ -259,13 +261,29 @@ async fn make(
     folder: &Path,
     fingerprint: &str,
 ) -> Result<(Cell, bool), workshop::Error> {
-    let Once { version, artifact, cached } =
-        workshop.train_once(task.window, task.as_of, rounds).await?;
+    let once = workshop.train_once(task.window, task.as_of, rounds, None).await?;
+    let cached = once.cached;
+    let cell = scored(workshop, rows, &once, task.window, task.as_of, folder, fingerprint).await?;
+    Ok((cell, cached))
+}
+
+/// A version with its predictions, from the cache where they are.
+pub(super) async fn scored(
+    workshop: &Arc<Workshop>,
+    rows: &Arc<Rows>,
+    once: &Once,
+    window: Window,
+    as_of: Timestamp,
+    folder: &Path,
+    fingerprint: &str,
+) -> Result<Cell, workshop::Error> {
+    let Once { version, artifact, .. } = once;
+    let version = *version;
     let path = cache::path(folder, &artifact.hash().0, fingerprint);
     let kept = match cache::read(&path) {
         Some(kept) => kept,
         None => {
-            let (workshop, rows, as_of) = (Arc::clone(workshop), Arc::clone(rows), task.as_of);
+            let (workshop, rows) = (Arc::clone(workshop), Arc::clone(rows));
             let scored =
                 tokio::task::spawn_blocking(move || score(&workshop, &rows, version, as_of));
             let stopped = |_| workshop::Error::Missing("the scoring was stopped".to_owned());
@@ -282,9 +300,10 @@ async fn make(
         found.map_or(0.0, |found| found.gain)
     });
     let features = manifest.schema.features.len();
-    let cell = Cell {
-        as_of: task.as_of,
-        window: task.window,
+    Ok(Cell {
+        version,
+        as_of,
+        window,
         cpu_hours: estimated_hours(manifest.rows, features, manifest.rounds_added),
         cpu_seconds: manifest.cpu_seconds,
         importance: gains.collect(),
@@ -296,8 +315,7 @@ async fn make(
         seen: Vec::new(),
         watched: OnceLock::new(),
         drifted: Vec::new(),
-    };
-    Ok((cell, cached))
+    })
 }
 
 /// Predicts every labelled row that the version was not trained on.
@@ -359,7 +377,7 @@ fn unit(task: Task, rows: &Rows, until: Timestamp) -> f64 {
 }
 
 /// Whether a version that failed is left out, and the rest goes on.
-fn is_permanent(error: &workshop::Error) -> bool {
+pub(super) fn is_permanent(error: &workshop::Error) -> bool {
     use afresh_train::error::Retry;
     match error {
         workshop::Error::Training { source, .. } => source.retry() == Retry::Permanent,
