@@ -160,8 +160,8 @@ fn versions_that_hang_on_the_one_before_are_told_apart() {
     // One day's rows are another version than all of them, and two rounds on from a champion than three anew.
     let full = policy(&first, "always")["cost"].as_f64().unwrap();
     let costs = [since, incremental].map(|told| told["found"]["cost"].as_f64().unwrap());
-    let apart = |a: f64, b: f64| (a - b).abs() > 1e-6;
-    let all = apart(costs[0], full) && apart(costs[1], full) && apart(costs[0], costs[1]);
+    let differ = |a: f64, b: f64| (a - b).abs() > 1e-6;
+    let all = differ(costs[0], full) && differ(costs[1], full) && differ(costs[0], costs[1]);
     assert!(all, "{costs:?} {full}");
     assert_eq!(first["apart"], backtest("1000")["apart"], "a second call finds the same");
     // The grid's own trainings, and two more.
