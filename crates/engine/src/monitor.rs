@@ -111,8 +111,18 @@ impl Monitor {
                 priority: Priority::new(decay.priority).unwrap_or(Priority::DEFAULT),
             }));
         }
+        let unit = self.unit(workshop, store, &subject, &rows).await?;
         let evidence = self
-            .evidence(workshop, store, &subject, &rows, period, drift.as_ref(), decay.as_ref())
+            .evidence(
+                workshop,
+                store,
+                &subject,
+                &rows,
+                period,
+                drift.as_ref(),
+                decay.as_ref(),
+                unit,
+            )
             .await?;
         let observation = Observation {
             at: period.to,
@@ -120,7 +130,7 @@ impl Monitor {
             rows: count(range.len()),
             available_since_cut: available,
             drift: drift.as_ref().map(|drift| drift.score),
-            loss: decay.as_ref().map(DecayReport::loss),
+            loss: decay.as_ref().map(|decay| decay.loss(unit)),
             evidence,
         };
         Ok(Sight { observation, drift, threshold, decay, importance: subject.importance, signals })

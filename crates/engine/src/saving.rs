@@ -129,11 +129,13 @@ impl Ledger {
         if self.savings.iter().all(|saving| saving.over) {
             return Ok(());
         }
+        let unit = workshop.unit_of_loss(store).await?.unwrap_or(1.0);
+        let price = workshop.settings().advice.prices.per_loss / unit;
         let mut servings = store.servings(model, NEWEST).await?;
         servings.reverse();
         for saving in self.savings.iter_mut().filter(|saving| !saving.over) {
             match store.run(model, saving.run).await? {
-                Some(run) => saving.follow(workshop, &run, &servings, now).await?,
+                Some(run) => saving.follow(workshop, &run, &servings, price, now).await?,
                 None => saving.over = true,
             }
         }
@@ -203,6 +205,7 @@ impl Saving {
         workshop: &Workshop,
         run: &RunRecord,
         servings: &[ServingRecord],
+        price: f64,
         now: Timestamp,
     ) -> Result<(), Error> {
         let span = run.candidate.and_then(|version| Span::of(run.run.id, version, servings));
@@ -243,7 +246,7 @@ impl Saving {
             }
         }
         realised.rows += u64::try_from(positions.len()).unwrap_or(u64::MAX);
-        realised.value += (losses[0] - losses[1]) * workshop.settings().advice.prices.per_loss;
+        realised.value += (losses[0] - losses[1]) * price;
         (realised.to, realised.counted) = (window.to, now);
         // Labels that come late are waited for as long again as the horizon.
         let missing = || !rows.range(window).all(|at| known(&at));

@@ -233,6 +233,44 @@ fn regression_and_other_engines_compete_alike() {
 }
 
 #[test]
+fn prices_mean_the_same_for_every_label() {
+    let found = [1.0, 8.0].map(|factor| {
+        let project = Project::new();
+        let text = rows_every(240_000, 0..20 * 360);
+        let mut lines = text.lines();
+        let header = lines.next().unwrap();
+        let amount = header.split(',').position(|name| name == "amount").unwrap();
+        let mut scaled = format!("{header}\n");
+        for line in lines {
+            let mut columns = line.split(',').map(str::to_owned).collect::<Vec<_>>();
+            // Eight times changes no bit of a mean.
+            columns[amount] = (columns[amount].parse::<f64>().unwrap() * factor).to_string();
+            writeln!(scaled, "{}", columns.join(",")).unwrap();
+        }
+        project.write("rows.csv", &scaled);
+        project.configure(
+            "train.engine = \"forest\"\ntask = \"regression\"\ndata.label = \"amount\"\n\
+             gate.metric = \"rmse\"\ngate.margin = 100\nretrain.policy = { rule = \"cara-ct\", cost = 150 }\n",
+        );
+        let found = project.json(&["replay", "--no-always"]);
+        let runs = found["runs"].as_array().unwrap();
+        let told = |run: &Value| {
+            let saving = &run["saving"];
+            let digits = |value: &Value| value.as_f64().map(|value| format!("{value:.6}"));
+            let realised = digits(&saving["realised"]["value"]);
+            (run["decided_at"].clone(), digits(&saving["expected"]), realised)
+        };
+        runs.iter().map(told).collect::<Vec<_>>()
+    });
+    let [once, eightfold] = found;
+    let costs = |told: &Option<String>| {
+        told.as_ref().is_some_and(|told| told.parse::<f64>().is_ok_and(|told| told > 0.1))
+    };
+    assert!(once.iter().any(|(_, expected, _)| costs(expected)), "{once:?}");
+    assert_eq!(once, eightfold);
+}
+
+#[test]
 fn classes_beyond_two_compete_alike() {
     let project =
         project("task = \"multiclass\"\ndata.label = \"class\"\ngate.metric = \"log_loss\"\n");

@@ -81,12 +81,12 @@ impl DecayReport {
         self.alarm() || self.windows.iter().any(proven)
     }
 
-    /// For the policy.
-    pub(super) fn loss(&self) -> Loss {
+    /// For the policy, in units of cost.
+    pub(super) fn loss(&self, unit: f64) -> Loss {
         Loss {
-            mean: self.sequential.recent_mean,
+            mean: self.sequential.recent_mean / unit,
             rows: self.rows,
-            baseline: self.baseline.loss.mean,
+            baseline: self.baseline.loss.mean / unit,
             alarm: self.alarm(),
             e_value: self.sequential.e_value,
         }

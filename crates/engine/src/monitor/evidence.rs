@@ -57,6 +57,22 @@ pub fn guess(task: Task, labels: &[f64]) -> Option<f64> {
     mean(&row_losses(task, labels, &constant.repeat(labels.len())))
 }
 
+/// What a unit of loss is divided by: in regression the variance of labels known when the first version was trained, so that prices
+/// mean the same for every label; else 1.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+pub fn unit_of_loss(task: Task, labels: &[f64]) -> f64 {
+    if task != Task::Regression {
+        return 1.0;
+    }
+    let known = labels.iter().copied().filter(|label| label.is_finite()).collect::<Vec<_>>();
+    let count = known.len() as f64;
+    let mean = known.iter().sum::<f64>() / count;
+    let guesses = vec![mean; known.len()];
+    let variance = row_losses(task, &known, &guesses).iter().sum::<f64>() / count;
+    if variance.is_finite() && variance > 0.0 { variance } else { 1.0 }
+}
+
 /// Whether the bucket means of a period's losses are worse than the baseline: significantly, and by more than the share `drop`.
 #[must_use]
 pub fn t_test(losses: &[f64], baseline: f64, drop: f64) -> bool {
@@ -139,6 +155,29 @@ impl Rise {
 }
 
 impl Monitor {
+    /// [`unit_of_loss`] of a model, settled when it is first looked at.
+    pub(super) async fn unit<S: Store>(
+        &self,
+        workshop: &Workshop,
+        store: &S,
+        subject: &Subject,
+        rows: &Rows,
+    ) -> Result<f64, Error> {
+        let task = task(workshop.feed().schema());
+        if task != Task::Regression {
+            return Ok(1.0);
+        }
+        if let Some(known) = workshop.unit_of_loss(store).await? {
+            return Ok(known);
+        }
+        let as_of = subject.dataset.cuts.as_of;
+        let trained = rows.range(Window { from: subject.dataset.window.from, to: as_of });
+        let known = trained.filter(|at| rows.is_available(*at, as_of));
+        let unit = unit_of_loss(task, &known.map(|at| rows.label[at]).collect::<Vec<_>>());
+        workshop.settle_unit_of_loss(store, unit).await?;
+        Ok(unit)
+    }
+
     /// What the configured policy looks at beside drift and loss; what it does not look at is left out.
     #[expect(clippy::too_many_arguments, reason = "all that was seen of the period")]
     pub(super) async fn evidence<S: Store>(
@@ -150,6 +189,7 @@ impl Monitor {
         period: Window,
         drift: Option<&Drift>,
         decay: Option<&DecayReport>,
+        unit: f64,
     ) -> Result<Evidence, Error> {
         let task = task(workshop.feed().schema());
         let newest = available(rows, subject, period.from, period.to);
@@ -163,7 +203,7 @@ impl Monitor {
             alarms: alarms(workshop, subject, rows, period, decay)?,
             smallest_p: drift.and_then(|drift| smallest_p(&drift.columns)),
             feature_shift: feature_shift(rows, rows.range(before), rows.range(period)),
-            guess: guess(task, &labels),
+            guess: guess(task, &labels).map(|guess| guess / unit),
             run_cpu_hours: Some(run),
             ..Evidence::default()
         };
@@ -184,7 +224,8 @@ impl Monitor {
             }
             let Ok(predictions) = workshop.predict(record.version, rows, &newest) else { continue };
             let Some(mean) = mean(&row_losses(task, &labels, &predictions)) else { continue };
-            evidence.retired.push(Retired { age: age(record.trained_at, period), mean });
+            let age = age(record.trained_at, period);
+            evidence.retired.push(Retired { age, mean: mean / unit });
         }
         // The oldest first, as in a backtest.
         evidence.retired.reverse();

@@ -91,6 +91,9 @@ fn baseline_key(version: VersionId) -> String {
     format!("baseline/{version}")
 }
 
+/// Key of the document that holds what a unit of loss is divided by.
+const UNIT_OF_LOSS: &str = "unit-of-loss";
+
 impl Workshop {
     pub(super) async fn judge<S: Store>(
         &self,
@@ -158,6 +161,21 @@ impl Workshop {
                 .map_err(|error| Error::Missing(format!("baseline of {version}: {error}")))
         })
         .transpose()
+    }
+
+    /// What a unit of loss is divided by before it is priced; `None` as long as it is not settled.
+    pub async fn unit_of_loss<S: Store>(&self, store: &S) -> Result<Option<f64>, Error> {
+        let body = store.document(&self.settings.model, UNIT_OF_LOSS).await?;
+        let broken = |error| Error::Missing(format!("{UNIT_OF_LOSS}: {error}"));
+        body.map(|body| serde_json::from_str(&body).map_err(broken)).transpose()
+    }
+
+    pub(crate) async fn settle_unit_of_loss<S: Store>(
+        &self,
+        store: &S,
+        unit: f64,
+    ) -> Result<(), Error> {
+        self.put(store, UNIT_OF_LOSS, &unit).await
     }
 
     /// Rows that became available before this have judged `version`, so it was selected on them: a

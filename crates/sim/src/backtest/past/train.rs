@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_data::spec::Columns;
-use afresh_engine::monitor::evidence::{estimated_hours, feature_shift, guess};
+use afresh_engine::monitor::evidence::{estimated_hours, feature_shift, guess, unit_of_loss};
 use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::{self, Once, Workshop, task};
-use afresh_ml::metrics::Task;
 use afresh_ml::metrics::loss::row_losses;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -135,7 +134,8 @@ impl Past {
         trainings.failed.sort_by_key(|failed| (failed.at, failed.window));
         let kind = task(workshop.feed().schema());
         let newly = all.iter().map(|period| available(&rows, *period)).collect::<Vec<_>>();
-        let unit = unit(kind, &rows, all[0].from);
+        let first = rows.range(Window { from: Timestamp::MIN, to: all[0].from });
+        let unit = unit_of_loss(kind, &rows.label[first]);
         let guesses = newly.iter().map(|positions| {
             let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
             guess(kind, &labels).map(|guess| guess / unit)
@@ -358,22 +358,6 @@ fn available(rows: &Rows, window: Window) -> Vec<usize> {
     let mut positions = until.filter(inside).collect::<Vec<_>>();
     positions.sort_by_key(|at| rows.available_at[*at]);
     positions
-}
-
-/// The label's variance before the first period in regression, so that prices mean the same for
-/// every label; else 1.
-fn unit(task: Task, rows: &Rows, until: Timestamp) -> f64 {
-    if task != Task::Regression {
-        return 1.0;
-    }
-    let range = rows.range(Window { from: Timestamp::MIN, to: until });
-    let labels = range.map(|at| rows.label[at]).filter(|label| label.is_finite());
-    let labels = labels.collect::<Vec<_>>();
-    let count = labels.len() as f64;
-    let mean = labels.iter().sum::<f64>() / count;
-    let guesses = vec![mean; labels.len()];
-    let variance = row_losses(task, &labels, &guesses).iter().sum::<f64>() / count;
-    if variance.is_finite() && variance > 0.0 { variance } else { 1.0 }
 }
 
 /// Whether a version that failed is left out, and the rest goes on.
