@@ -315,6 +315,8 @@ section! {
     Cost {
         /// Of one unit of loss on one row.
         per_loss: NotNegative = 1.0,
+        /// Of one wrong answer, instead of `per_loss`.
+        per_error: NotNegative,
         /// Of an hour of training.
         per_cpu_hour: NotNegative,
         /// Of one retraining; where left out, 0.2 % of the loss of a constant guess over a median period.

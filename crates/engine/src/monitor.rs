@@ -130,7 +130,9 @@ impl Monitor {
             rows: count(range.len()),
             available_since_cut: available,
             drift: drift.as_ref().map(|drift| drift.score),
-            loss: decay.as_ref().map(|decay| decay.loss(unit)),
+            loss: decay
+                .as_ref()
+                .and_then(|decay| decay.loss(workshop.settings().advice.prices.priced, unit)),
             evidence,
         };
         Ok(Sight { observation, drift, threshold, decay, importance: subject.importance, signals })

@@ -6,9 +6,9 @@ use afresh_core::id::{ModelName, RunId, VersionId};
 use afresh_core::signal::{Advice, Cause};
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::spec::Columns;
-use afresh_ml::metrics::loss::row_losses;
 use serde::{Deserialize, Serialize};
 
+use crate::monitor::evidence::priced;
 use crate::port::{Page, Store, StoreError};
 use crate::workshop::{self, Workshop, task};
 
@@ -232,6 +232,7 @@ impl Saving {
         };
         let positions = rows.range(window).filter(new).collect::<Vec<_>>();
         let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
+        let by = workshop.settings().advice.prices.priced;
         let mut losses = [0.0, 0.0];
         for (sum, version) in losses.iter_mut().zip([span.replaced, span.version]) {
             if !positions.is_empty() {
@@ -242,7 +243,7 @@ impl Saving {
                 }
                 let predictions = workshop.predict(version, &rows, &positions)?;
                 let task = task(workshop.feed().schema());
-                *sum = row_losses(task, &labels, &predictions).iter().sum();
+                *sum = priced(by, task, &labels, &predictions).iter().sum();
             }
         }
         realised.rows += u64::try_from(positions.len()).unwrap_or(u64::MAX);

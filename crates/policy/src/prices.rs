@@ -8,10 +8,24 @@ use crate::history::History;
 /// owner states no price.
 pub const DEFAULT_RUN_SHARE: f64 = 0.002;
 
+/// What of a row has a price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priced {
+    /// Its loss: log loss, or squared error over the variance of the label.
+    #[default]
+    Loss,
+    /// Whether its likeliest class is wrong.
+    Errors,
+}
+
 /// Prices, all above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prices {
-    /// Of one unit of loss on one row: log loss, or squared error over the variance of the label.
+    /// What `per_loss` is the price of.
+    #[serde(default)]
+    pub priced: Priced,
+    /// Of one unit of loss on one row, or of an error.
     pub per_loss: f64,
     /// Of one retraining.
     pub per_run: Option<f64>,
@@ -19,9 +33,20 @@ pub struct Prices {
     pub per_cpu_hour: Option<f64>,
 }
 
+impl Priced {
+    /// The key that its price is written under.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Priced::Loss => "per_loss",
+            Priced::Errors => "per_error",
+        }
+    }
+}
+
 impl Default for Prices {
     fn default() -> Prices {
-        Prices { per_loss: 1.0, per_run: None, per_cpu_hour: None }
+        Prices { priced: Priced::Loss, per_loss: 1.0, per_run: None, per_cpu_hour: None }
     }
 }
 
@@ -29,7 +54,7 @@ impl Prices {
     /// Says what cannot be, and what to write instead.
     pub fn check(&self) -> Result<(), String> {
         let prices = [
-            ("per_loss", Some(self.per_loss)),
+            (self.priced.key(), Some(self.per_loss)),
             ("per_run", self.per_run),
             ("per_cpu_hour", self.per_cpu_hour),
         ];

@@ -21,7 +21,9 @@ pub struct Backtest {
     pub tuned_periods: usize,
     /// Periods that were scored: from and to, in milliseconds since the epoch.
     pub periods_ms: Vec<(i64, i64)>,
-    /// Price of a unit of loss.
+    /// Whether errors have the price, and not loss.
+    pub is_errors: bool,
+    /// Price of a unit of loss, or of an error.
     pub per_loss: f64,
     /// Price of a run.
     pub per_run: f64,
@@ -448,7 +450,7 @@ fn entries(backtest: &Backtest, id: &'static str, caption: &str, entries: &[Entr
             Column::text("policy"),
             Column::text("window"),
             Column::number(format!("mean {}", format::metric_name(&backtest.metric))),
-            Column::number("loss"),
+            Column::number(if backtest.is_errors { "errors" } else { "loss" }),
             Column::number("runs"),
             Column::number("CPU s"),
             Column::number("cost"),
@@ -468,7 +470,10 @@ fn method(backtest: &Backtest) -> Markup {
         dl.method {
             dt { "cost" }
             dd {
-                "Loss of every labelled row at " (backtest.per_loss) " a unit, and " (format!("{:.2}", backtest.per_run)) " a run"
+                @if backtest.is_errors { "Every wrong answer at " (backtest.per_loss) } @else {
+                    "Loss of every labelled row at " (backtest.per_loss) " a unit"
+                }
+                ", and " (format!("{:.2}", backtest.per_run)) " a run"
                 @if backtest.is_default_price {
                     ", because no price is stated: 0.2 % of what a constant guess loses over a median period"
                 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use afresh_ml::metrics::Metric;
 use afresh_policy::oracle::{Choice, Serving, WrongPrice};
-use afresh_policy::prices::DEFAULT_RUN_SHARE;
+use afresh_policy::prices::{DEFAULT_RUN_SHARE, Priced};
 
 use self::contest::{Contest, Outcome};
 use self::past::{Past, Trainings};
@@ -31,7 +31,9 @@ pub const PERIODS_MIN: usize = 8;
 /// What the owner states of prices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stated {
-    /// Of one unit of loss.
+    /// What `per_loss` is the price of: the same as the workshop's prices say.
+    pub priced: Priced,
+    /// Of one unit of loss, or of an error.
     pub per_loss: f64,
     /// Of a run.
     pub per_run: Option<f64>,
@@ -96,7 +98,7 @@ pub struct Showing {
     pub metric: Vec<Option<f64>>,
     /// Mean over the periods where it is defined.
     pub metric_mean: Option<f64>,
-    /// Mean of the row losses: log loss, or squared error in regression.
+    /// Mean over the rows of what has a price: log loss, squared error in regression, or the share of errors.
     pub loss: Option<f64>,
     /// Retrainings.
     pub retrains: usize,
@@ -200,7 +202,8 @@ fn tariff(past: &Past, split: usize, stated: Stated) -> Tariff {
         (None, None) => default,
         (per_run, _) => per_run.unwrap_or(0.0),
     };
-    Tariff { per_loss, per_run, per_cpu_hour: stated.per_cpu_hour.unwrap_or(0.0) }
+    let priced = stated.priced;
+    Tariff { priced, per_loss, per_run, per_cpu_hour: stated.per_cpu_hour.unwrap_or(0.0) }
 }
 
 /// What serves in each scored period by hindsight's schedule.

@@ -9,8 +9,10 @@ use std::time::{Duration as Elapsed, Instant};
 use afresh_config::Config;
 use afresh_config::config::ModelConfig;
 use afresh_core::time::Duration;
+use afresh_data::schema::Task;
 use afresh_engine::feed::Feed;
 use afresh_engine::settings::TrainingWindow;
+use afresh_policy::prices::{Priced, Prices};
 use afresh_sim::backtest::apart::{self, apart};
 use afresh_sim::backtest::past::{Past, Plan, Progress};
 use afresh_sim::backtest::world::Growth;
@@ -53,6 +55,9 @@ pub struct Arguments {
     /// Price of one unit of loss on one row.
     #[arg(long, value_name = "PRICE", value_parser = price)]
     per_loss: Option<f64>,
+    /// Price of a wrong answer, instead of one of loss.
+    #[arg(long, value_name = "PRICE", value_parser = price, conflicts_with = "per_loss")]
+    per_error: Option<f64>,
     /// Price of a retraining.
     #[arg(long, value_name = "PRICE", value_parser = price)]
     per_run: Option<f64>,
@@ -90,18 +95,15 @@ impl Arguments {
             .with_context(|| format!("failed to create {}", state.display()))?;
         let plan = self.plan(&config, model, &state);
         let names = plan.windows.iter().map(|window| name(*window)).collect::<Vec<_>>();
-        let workshop = workshop(&config, model, &state).await?;
+        let prices = self.prices(model);
+        let workshop = workshop(&config, model, &state, prices).await?;
         let bar = Bar::new(context.json);
         let built = Past::build(workshop, &plan, |progress| bar.show(&progress)).await;
         bar.finish();
         let failed = || format!("failed to backtest {}", model.name);
         let (mut past, trainings) = built.with_context(failed)?;
-        let prices = &model.advice.prices;
-        let stated = Stated {
-            per_loss: self.per_loss.unwrap_or(prices.per_loss),
-            per_run: self.per_run.or(prices.per_run),
-            per_cpu_hour: self.per_cpu_hour.or(prices.per_cpu_hour),
-        };
+        let Prices { priced, per_loss, per_run, per_cpu_hour } = prices;
+        let stated = Stated { priced, per_loss, per_run, per_cpu_hour };
         let metric = model.judging.metric;
         let backtest = compete(&past, trainings, stated, metric, !self.no_auto);
         let backtest = backtest.with_context(failed)?;
@@ -132,6 +134,22 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+
+    /// The configured prices, and those of the command line over them.
+    fn prices(&self, model: &ModelConfig) -> Prices {
+        let prices = &model.advice.prices;
+        let (priced, per_loss) = match (self.per_loss, self.per_error) {
+            (Some(price), _) => (Priced::Loss, price),
+            (None, Some(price)) => (Priced::Errors, price),
+            (None, None) => (prices.priced, prices.per_loss),
+        };
+        Prices {
+            priced,
+            per_loss,
+            per_run: self.per_run.or(prices.per_run),
+            per_cpu_hour: self.per_cpu_hour.or(prices.per_cpu_hour),
+        }
     }
 
     /// How versions may hang on the one before.
@@ -201,12 +219,20 @@ async fn workshop(
     config: &Config,
     model: &ModelConfig,
     state: &Path,
+    prices: Prices,
 ) -> Result<afresh_engine::workshop::Workshop, Fault> {
     let named = || format!("failed to read the rows of {}", model.name);
     let source = wiring::source(config, model)?;
     let schema = source.infer_schema().await.with_context(named)?;
     let feed = Feed::in_memory(source, schema).await.with_context(named)?;
-    Ok(wiring::workshop(wiring::settings(config, model, state), feed)?)
+    if prices.priced == Priced::Errors && feed.schema().task == Task::Regression {
+        let message = format!("{} predicts a number, so that no answer is an error", model.name);
+        let help = "write `--per-loss`, the price of a unit of squared error over the variance of the label";
+        return Err(Fault::helped(message, help));
+    }
+    let mut settings = wiring::settings(config, model, state);
+    settings.advice.prices = prices;
+    Ok(wiring::workshop(settings, feed)?)
 }
 
 /// As tables name a window.

@@ -5,6 +5,7 @@ use std::path::Path;
 use afresh_core::id::ModelName;
 use afresh_ml::metrics::Metric;
 use afresh_policy::oracle::Choice;
+use afresh_policy::prices::Priced;
 use afresh_policy::rule::Rule;
 use afresh_report::backtest as drawn;
 use afresh_sim::backtest::Backtest;
@@ -44,7 +45,8 @@ impl Shown<'_> {
         ));
         let word = if backtest.is_default_price { "by default " } else { "" };
         line(format_args!(
-            "A unit of loss costs {}, a run {word}{:.2}{}.",
+            "{} costs {}, a run {word}{:.2}{}.",
+            unit(backtest.tariff.priced),
             backtest.tariff.per_loss,
             backtest.tariff.per_run,
             hours(backtest.tariff.per_cpu_hour),
@@ -56,7 +58,7 @@ impl Shown<'_> {
             "policy",
             "window",
             metric,
-            "loss",
+            loss(backtest.tariff.priced),
             "runs",
             "CPU s",
             "cost",
@@ -187,8 +189,9 @@ impl Shown<'_> {
         line("Told apart, for each version hangs on the one before:");
         line("");
         let metric = self.metric.name();
+        let loss = loss(self.backtest.tariff.priced);
         let header =
-            ["policy", "trains", metric, "loss", "runs", "CPU s", "cost", "recovered", "beside it"];
+            ["policy", "trains", metric, loss, "runs", "CPU s", "cost", "recovered", "beside it"];
         let mut rows = table(&header);
         let mut left_out = Vec::new();
         for apart in self.apart {
@@ -288,7 +291,8 @@ impl Shown<'_> {
             "scored_periods": backtest.periods.len() - backtest.split,
             "undefined_periods": backtest.undefined,
             "prices": {
-                "per_loss": backtest.tariff.per_loss, "per_run": backtest.tariff.per_run,
+                "priced": backtest.tariff.priced, "per_loss": backtest.tariff.per_loss,
+                "per_run": backtest.tariff.per_run,
                 "per_cpu_hour": backtest.tariff.per_cpu_hour, "default": backtest.is_default_price,
             },
             "policies": policies.collect::<Vec<_>>(),
@@ -394,6 +398,7 @@ impl Shown<'_> {
             higher_is_better: self.metric.higher_is_better(),
             tuned_periods: backtest.split,
             periods_ms: periods.iter().map(|period| (period.from.0, period.to.0)).collect(),
+            is_errors: backtest.tariff.priced == Priced::Errors,
             per_loss: backtest.tariff.per_loss,
             per_run: backtest.tariff.per_run,
             is_default_price: backtest.is_default_price,
@@ -453,6 +458,22 @@ fn grown(growth: Growth) -> &'static str {
     match growth {
         Growth::SinceLastRun => "since-last-run",
         Growth::Incremental => "incremental",
+    }
+}
+
+/// What has a price, one of it.
+fn unit(priced: Priced) -> &'static str {
+    match priced {
+        Priced::Loss => "A unit of loss",
+        Priced::Errors => "An error",
+    }
+}
+
+/// Its mean over the rows, as a column.
+fn loss(priced: Priced) -> &'static str {
+    match priced {
+        Priced::Loss => "loss",
+        Priced::Errors => "errors",
     }
 }
 

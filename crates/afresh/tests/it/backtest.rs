@@ -85,6 +85,36 @@ fn stated_prices_are_those_that_count() {
 }
 
 #[test]
+fn errors_may_have_the_price_instead_of_loss() {
+    let project =
+        project("gate.metric = \"accuracy\"\nretrain.cost = { per_error = 2, per_run = 1 }\n");
+    let found = project.json(&ONE_WINDOW);
+    assert_eq!(found["prices"]["priced"], "errors");
+    let scored = found["scored_periods"].as_f64().unwrap();
+    for (name, runs) in [("never", 0.0), ("always", scored)] {
+        let told = policy(&found, name);
+        let (accuracy, cost) =
+            (told["metric_mean"].as_f64().unwrap(), told["cost"].as_f64().unwrap());
+        // A period has 24 rows, all labelled, and every error costs 2.
+        let errors = (1.0 - accuracy) * 24.0 * scored;
+        // A run serves once it is trained: milliseconds in which no row falls.
+        assert!((cost - 2.0 * errors - runs).abs() < 1e-6, "{name}: {cost} for {errors} errors");
+    }
+    let said = project.good(&ONE_WINDOW);
+    assert!(said.contains("An error costs 2, a run 1.00."), "{said}");
+    // Live the same configuration tells expected savings in errors.
+    project.good(&["replay", "--no-always"]);
+    let both = [&ONE_WINDOW[..], &["--per-loss", "1", "--per-error", "1"]].concat();
+    project.bad(&both, 2, "cannot be used with");
+    let number = "task = \"regression\"\ndata.label = \"amount\"\ngate.metric = \"rmse\"\n";
+    project.configure(&format!("{TREES}{number}"));
+    let refused = [&ONE_WINDOW[..], &["--per-error", "1"]].concat();
+    project.bad(&refused, 1, "predicts a number, so that no answer is an error");
+    project.configure(&format!("{TREES}{number}retrain.cost = {{ per_error = 1 }}\n"));
+    project.bad(&["check"], 2, "`retrain.cost.per_error` is the price of a wrong class");
+}
+
+#[test]
 fn damaged_cache_is_made_anew() {
     let project = project("");
     let found = project.json(&ONE_WINDOW);
@@ -331,7 +361,9 @@ fn turned() -> String {
 
 #[test]
 fn every_policy_of_a_backtest_sees_live_what_it_goes_by() {
+    let in_errors = "{ rule = \"markov\", factor = 0.7 }\nretrain.cost = { per_error = 1 }";
     for policy in [
+        in_errors,
         "\"ks\"",
         "\"t-test\"",
         "\"adwin\"",

@@ -3,6 +3,8 @@
 use afresh_core::blackout::Zone;
 use afresh_core::fleet::Budget;
 use afresh_core::policy::{Approval, Attention, Policy, Retry};
+use afresh_data::schema::Task;
+use afresh_policy::prices::Priced;
 use afresh_policy::rule::Rule;
 use afresh_policy::settings::{EVERY, REST, Settings};
 use chrono_tz::Tz;
@@ -65,7 +67,7 @@ pub(super) fn check(
     }
     affordable(&cost, findings);
     Checked {
-        advice: advice(kind, &section, &cost, findings),
+        advice: advice(kind, &section, &cost, context.task, findings),
         decay,
         per_cpu_hour: cost.per_cpu_hour.map(|price| price.value.0),
         budget: cost.budget.map(|budget| budget.value),
@@ -156,6 +158,7 @@ fn advice(
     kind: Kind,
     section: &section::Retrain,
     cost: &section::Cost,
+    task: Task,
     findings: &mut Findings,
 ) -> Settings {
     let mut settings = Settings::recommended();
@@ -190,7 +193,9 @@ fn advice(
         settings.rows_min = rows.value;
     }
     // The policy compares prices, so that none may be zero.
-    for (key, price) in [("per_loss", cost.per_loss.as_ref()), ("per_run", cost.per_run.as_ref())] {
+    let prices =
+        [("per_loss", &cost.per_loss), ("per_error", &cost.per_error), ("per_run", &cost.per_run)];
+    for (key, price) in prices.map(|(key, price)| (key, price.as_ref())) {
         if let Some(Placed { value: NotNegative(price), at }) = price
             && *price <= 0.0
         {
@@ -200,6 +205,17 @@ fn advice(
     }
     if let Some(price) = &cost.per_loss {
         settings.prices.per_loss = price.value.0;
+    }
+    if let Some(Placed { value: NotNegative(price), at }) = &cost.per_error {
+        if cost.per_loss.is_some() {
+            let message = "`retrain.cost.per_error` is beside `retrain.cost.per_loss`";
+            findings.add(at, message, "leave one of them out: loss or errors have a price");
+        }
+        if task == Task::Regression {
+            let message = "`retrain.cost.per_error` is the price of a wrong class, and the task is regression";
+            findings.add(at, message, "write `per_loss`, the price of a unit of squared error over the variance of the label");
+        }
+        (settings.prices.priced, settings.prices.per_loss) = (Priced::Errors, *price);
     }
     settings.prices.per_run = cost.per_run.as_ref().map(|price| price.value.0);
     settings.prices.per_cpu_hour = cost.per_cpu_hour.as_ref().map(|price| price.value.0);

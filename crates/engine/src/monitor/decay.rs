@@ -9,8 +9,9 @@ use afresh_ml::decay::sequential::{self, Sequential, SequentialDecay};
 use afresh_ml::decay::standard::{Losses, Standard};
 use afresh_ml::decay::watch::{Plan, Point, Silent, Watch};
 use afresh_ml::decay::{self, Direction, Test};
-use afresh_ml::metrics::Metric;
+use afresh_ml::metrics::{Metric, Task};
 use afresh_policy::observation::Loss;
+use afresh_policy::prices::Priced;
 
 use super::{Monitor, Subject, count};
 use crate::workshop::{Baseline, Error, Workshop, chain, task};
@@ -38,6 +39,8 @@ pub struct DecayReport {
     pub baseline: Baseline,
     /// The gate's metric over the rows that became available in the period.
     pub current: Option<f64>,
+    /// Share of them that the champion gets wrong; `None` without any, and in regression.
+    pub errors: Option<f64>,
     /// Those rows.
     pub rows: u64,
     /// Of those, rows whose label was known before their event: something is wrong with their times.
@@ -81,15 +84,18 @@ impl DecayReport {
         self.alarm() || self.windows.iter().any(proven)
     }
 
-    /// For the policy, in units of cost.
-    pub(super) fn loss(&self, unit: f64) -> Loss {
-        Loss {
-            mean: self.sequential.recent_mean / unit,
-            rows: self.rows,
-            baseline: self.baseline.loss.mean / unit,
-            alarm: self.alarm(),
-            e_value: self.sequential.e_value,
-        }
+    /// For the policy: what has a price, in units of cost. `None` where the champion's own share of errors is not known.
+    pub(super) fn loss(&self, priced: Priced, unit: f64) -> Option<Loss> {
+        let (mean, baseline) = match priced {
+            Priced::Loss => (self.sequential.recent_mean / unit, self.baseline.loss.mean / unit),
+            Priced::Errors => {
+                let accuracy = |of: &&Standard| of.metric == Metric::Accuracy;
+                let standard = self.baseline.standards.iter().find(accuracy)?;
+                (self.errors?, 1.0 - standard.value?)
+            }
+        };
+        let (alarm, e_value) = (self.alarm(), self.sequential.e_value);
+        Some(Loss { mean, rows: self.rows, baseline, alarm, e_value })
     }
 
     /// Which metric fell how much, positive is worse: the worst of those detected, else the gate's over its widest
@@ -259,6 +265,9 @@ fn report(
 ) -> DecayReport {
     let (metric, task) = (workshop.settings().metric, task(workshop.feed().schema()));
     let current = metric.value(task, &scored.labels, &scored.predictions);
+    let accuracy = (task != Task::Regression)
+        .then(|| Metric::Accuracy.value(task, &scored.labels, &scored.predictions))
+        .flatten();
     let until = period.to;
     let unlabelled =
         |window: Window| rows.range(window).filter(|at| !rows.is_available(*at, until)).count();
@@ -278,6 +287,7 @@ fn report(
         trail: watch.trail().to_vec(),
         baseline,
         current,
+        errors: accuracy.map(|accuracy| 1.0 - accuracy),
         rows: count(newest.len()),
         labelled_before_event: newest.iter().filter(early).count(),
         period_rows: rows.range(period).len(),

@@ -10,8 +10,9 @@ use afresh_ml::decay::adwin::{self, Adwin};
 use afresh_ml::decay::{Direction, ttest};
 use afresh_ml::drift::{ColumnDrift, Drift};
 use afresh_ml::metrics::Task;
-use afresh_ml::metrics::loss::row_losses;
+use afresh_ml::metrics::loss::{errors, row_losses};
 use afresh_policy::observation::{Alarms, Evidence, Retired};
+use afresh_policy::prices::Priced;
 use afresh_policy::rule::{Detector, Rule};
 
 use super::decay::available;
@@ -37,9 +38,18 @@ pub fn estimated_hours(rows: usize, features: usize, rounds: usize) -> f64 {
     (rows * features * rounds.max(1)) as f64 * TRAINING_SECONDS_PER_VALUE_AND_ROUND / 3_600.0
 }
 
-/// Mean loss of the best constant on labels; `None` without any.
+/// What of each row has a price.
 #[must_use]
-pub fn guess(task: Task, labels: &[f64]) -> Option<f64> {
+pub fn priced(priced: Priced, task: Task, labels: &[f64], predictions: &[f64]) -> Vec<f64> {
+    match priced {
+        Priced::Loss => row_losses(task, labels, predictions),
+        Priced::Errors => errors(task, labels, predictions),
+    }
+}
+
+/// Mean loss, or share of errors, of the best constant on labels; `None` without any.
+#[must_use]
+pub fn guess(by: Priced, task: Task, labels: &[f64]) -> Option<f64> {
     let mut constant = vec![0.0; task.outputs()];
     #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
     let count = labels.len() as f64;
@@ -54,7 +64,7 @@ pub fn guess(task: Task, labels: &[f64]) -> Option<f64> {
             Task::Binary | Task::Regression => constant[0] += label / count,
         }
     }
-    mean(&row_losses(task, labels, &constant.repeat(labels.len())))
+    mean(&priced(by, task, labels, &constant.repeat(labels.len())))
 }
 
 /// What a unit of loss is divided by: in regression the variance of labels known when the first version was trained, so that prices
@@ -192,6 +202,7 @@ impl Monitor {
         unit: f64,
     ) -> Result<Evidence, Error> {
         let task = task(workshop.feed().schema());
+        let by = workshop.settings().advice.prices.priced;
         let newest = available(rows, subject, period.from, period.to);
         let labels = newest.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
         let manifest = workshop.scorer(subject.version)?;
@@ -203,7 +214,7 @@ impl Monitor {
             alarms: alarms(workshop, subject, rows, period, decay)?,
             smallest_p: drift.and_then(|drift| smallest_p(&drift.columns)),
             feature_shift: feature_shift(rows, rows.range(before), rows.range(period)),
-            guess: guess(task, &labels).map(|guess| guess / unit),
+            guess: guess(by, task, &labels).map(|guess| guess / unit),
             run_cpu_hours: Some(run),
             ..Evidence::default()
         };
@@ -223,7 +234,7 @@ impl Monitor {
                 continue;
             }
             let Ok(predictions) = workshop.predict(record.version, rows, &newest) else { continue };
-            let Some(mean) = mean(&row_losses(task, &labels, &predictions)) else { continue };
+            let Some(mean) = mean(&priced(by, task, &labels, &predictions)) else { continue };
             let age = age(record.trained_at, period);
             evidence.retired.push(Retired { age, mean: mean / unit });
         }

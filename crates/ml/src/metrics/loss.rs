@@ -31,6 +31,12 @@ pub fn right(task: Task, labels: &[f64], predictions: &[f64]) -> Vec<bool> {
         .collect()
 }
 
+/// 1 where a row's likeliest class is not its label, else 0; empty for regression.
+#[must_use]
+pub fn errors(task: Task, labels: &[f64], predictions: &[f64]) -> Vec<f64> {
+    right(task, labels, predictions).into_iter().map(|right| f64::from(!right)).collect()
+}
+
 /// The likeliest class of each row: the first of equals; binary: 1 iff the probability is above ½.
 pub(crate) fn answers(task: Task, predictions: &[f64]) -> impl Iterator<Item = usize> {
     predictions.chunks_exact(task.outputs()).map(|row| match row {

@@ -18,6 +18,7 @@ use afresh_engine::workshop::Workshop;
 use afresh_ml::metrics::{Metric, Task};
 use afresh_policy::observation::Observation;
 use afresh_policy::oracle::Serving;
+use afresh_policy::prices::Priced;
 
 pub use train::{Failed, Progress, Trainings};
 
@@ -59,6 +60,8 @@ pub struct Past {
     newly: Vec<Vec<usize>>,
     /// Rows that became available in the period before the first.
     newly_before: Vec<usize>,
+    /// What of a row has a price.
+    priced: Priced,
     /// What a unit of loss is divided by: the label's variance in regression, else 1.
     unit: f64,
     /// Mean loss of a constant guess on the rows that became available in each period.
@@ -102,9 +105,11 @@ pub struct Cell {
     predictions: Vec<f32>,
     /// From that row on: one loss a row, in the unit of cost; NaN where there is none.
     losses: Vec<f32>,
-    /// Sum of the losses of each period's labelled rows, from the period of the training on.
+    /// Likewise 1 where the answer was wrong, where errors have a price.
+    errors: Option<Vec<f32>>,
+    /// Sum of what has a price over each period's labelled rows, from the period of the training on.
     sums: Vec<f64>,
-    /// Mean loss on what became available in each period, from the period of the training on.
+    /// Its mean on what became available in each period, from the period of the training on.
     seen: Vec<Option<f64>>,
     watched: OnceLock<Option<Vec<sight::Watched>>>,
     /// By period, from that of the training on.
@@ -132,7 +137,7 @@ impl Past {
         let end = self.periods[periods.min(self.periods.len()) - 1].to;
         let labels = self.rows.range(Window { from: Timestamp::MIN, to: end });
         let labels = labels.map(|at| self.rows.label[at]).filter(|label| !label.is_nan());
-        guess(self.task, &labels.collect::<Vec<_>>()).unwrap_or(0.0) / self.unit
+        guess(self.priced, self.task, &labels.collect::<Vec<_>>()).unwrap_or(0.0) / self.unit
     }
 
     /// Rows of the median period among the first `periods`.
@@ -259,7 +264,7 @@ impl World for Past {
         let from = self.periods[period].from;
         let takes = next.training_takes();
         let to = from.after(takes).min(self.periods[period].to);
-        0.0 + cell.losses_on(self.rows.range(Window { from, to })).sum::<f64>()
+        0.0 + cell.costs_on(self.rows.range(Window { from, to })).sum::<f64>()
     }
 
     fn seen(&self, version: Serving, period: usize) -> Option<f64> {
@@ -278,6 +283,14 @@ impl Cell {
         let known = move |at: usize| self.losses.get(at.checked_sub(self.first)?).copied();
         let losses = positions.into_iter().filter_map(known);
         losses.filter(|loss| !loss.is_nan()).map(f64::from)
+    }
+
+    /// What has a price on rows, as [`Cell::losses_on`].
+    fn costs_on(&self, positions: impl IntoIterator<Item = usize>) -> impl Iterator<Item = f64> {
+        let costs = self.errors.as_ref().unwrap_or(&self.losses);
+        let known = move |at: usize| costs.get(at.checked_sub(self.first)?).copied();
+        let costs = positions.into_iter().filter_map(known);
+        costs.filter(|cost| !cost.is_nan()).map(f64::from)
     }
 
     /// From the beginning of the training until the version serves.

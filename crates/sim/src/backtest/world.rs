@@ -3,7 +3,7 @@
 
 use afresh_policy::observation::Observation;
 use afresh_policy::oracle::{Hindsight, Serving};
-use afresh_policy::prices::Prices;
+use afresh_policy::prices::{Priced, Prices};
 use serde::{Deserialize, Serialize};
 
 /// A history with every version that could have been.
@@ -72,7 +72,9 @@ pub enum Look {
 /// Prices that hold over a whole backtest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tariff {
-    /// Of one unit of loss.
+    /// What `per_loss` is the price of.
+    pub priced: Priced,
+    /// Of one unit of loss, or of an error.
     pub per_loss: f64,
     /// Of a run, whatever it trains.
     pub per_run: f64,
@@ -86,6 +88,7 @@ impl Tariff {
     pub fn prices(&self) -> Prices {
         let some = |price: f64| (price > 0.0).then_some(price);
         Prices {
+            priced: self.priced,
             per_loss: self.per_loss,
             per_run: some(self.per_run),
             per_cpu_hour: some(self.per_cpu_hour),

@@ -1,6 +1,7 @@
 //! Who wins, what is recommended, and that nobody sees ahead.
 
 use afresh_policy::oracle;
+use afresh_policy::prices::Priced;
 use afresh_policy::rule::Rule;
 use afresh_sim::backtest::contest::{Contest, Outcome, interval, recovered};
 use afresh_sim::backtest::family::{self, Scale};
@@ -9,7 +10,8 @@ use afresh_sim::backtest::world::{Stretch, Tariff, World};
 
 use crate::stream::{Stream, float};
 
-const TARIFF: Tariff = Tariff { per_loss: 1.0, per_run: 40.0, per_cpu_hour: 0.0 };
+const TARIFF: Tariff =
+    Tariff { priced: Priced::Loss, per_loss: 1.0, per_run: 40.0, per_cpu_hour: 0.0 };
 
 fn contest(stream: &Stream, tariff: Tariff) -> Contest<'_, Stream> {
     let picks = vec![Pick::Window(0), Pick::Window(1), Pick::Auto];

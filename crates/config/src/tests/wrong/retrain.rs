@@ -261,6 +261,8 @@ fn costs_are_prices_and_budgets() {
             "cost = { budget = \"20 hours per 30d\" }",
             "cost = { budget = \"20 cpu-hours per 3y\" }",
             "cost = { per_loss = 0 }",
+            "cost = { per_error = 0 }",
+            "cost = { per_error = 2, per_loss = 1 }",
             "cost = { per_cpu_hour = -1 }",
             "cost = { per_cpu_hour = nan }",
             "cost = { budget = \"1 cpu-minutes per 30d\", estimate_cpu_seconds = 90 }",
@@ -272,6 +274,10 @@ fn costs_are_prices_and_budgets() {
               4:19 `retrain.cost.budget` is "20 cpu-hours per 3y" | write a budget such as `20 cpu-hours per 30d`, in cpu-seconds, cpu-minutes or cpu-hours per at most 366d
             cost = { per_loss = 0 }
               4:21 `retrain.cost.per_loss` is 0, which is no price | write a number above 0, or leave it out
+            cost = { per_error = 0 }
+              4:22 `retrain.cost.per_error` is 0, which is no price | write a number above 0, or leave it out
+            cost = { per_error = 2, per_loss = 1 }
+              4:22 `retrain.cost.per_error` is beside `retrain.cost.per_loss` | leave one of them out: loss or errors have a price
             cost = { per_cpu_hour = -1 }
               4:25 `retrain.cost.per_cpu_hour` is -1 | write a number that is not negative
             cost = { per_cpu_hour = nan }

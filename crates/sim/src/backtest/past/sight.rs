@@ -11,6 +11,7 @@ use afresh_ml::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
 use afresh_ml::drift::{self, Reference};
 use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
 use afresh_policy::oracle::Serving;
+use afresh_policy::prices::Priced;
 
 use super::{Cell, Past, open};
 use crate::backtest::world::Look;
@@ -109,7 +110,7 @@ impl Past {
     fn watch(&self, serving: Serving) -> Option<Vec<Watched>> {
         let cell = self.cell(serving)?;
         let trained = Self::period_of(serving);
-        let (clip, baseline) = self.baseline(serving)?;
+        let (clip, baseline, expected) = self.baseline(serving)?;
         let parameters = Parameters { clip, ..Parameters::default() };
         let mut test = SequentialDecay::new(baseline, parameters).ok();
         let mut rise = Rise::default();
@@ -128,10 +129,11 @@ impl Past {
             let state = test.as_ref().map(SequentialDecay::state);
             let lasts =
                 |state: &afresh_ml::decay::sequential::Sequential| state.threshold < state.excess;
-            let loss = mean.map(|mean| Loss {
+            let costs = cell.costs_on(newly.iter().copied()).collect::<Vec<_>>();
+            let loss = super::mean(&costs).map(|mean| Loss {
                 mean,
                 rows: losses.len() as u64,
-                baseline: baseline.mean,
+                baseline: expected,
                 alarm: state.as_ref().is_some_and(|state| state.detected && lasts(state)),
                 e_value: state.as_ref().map_or(0.0, |state| state.e_value),
             });
@@ -151,8 +153,8 @@ impl Past {
     }
 
     /// The loss to be expected of a version: that of the same recipe a period earlier on the rows
-    /// that became available since, which neither was trained on.
-    fn baseline(&self, serving: Serving) -> Option<(Clip, Baseline)> {
+    /// that became available since, which neither was trained on. And the same of what has a price.
+    fn baseline(&self, serving: Serving) -> Option<(Clip, Baseline, f64)> {
         let (cell, newly) = match serving {
             Serving::First | Serving::Trained { period: 0, .. } => {
                 (self.before.as_ref()?, &self.newly_before)
@@ -166,7 +168,14 @@ impl Past {
         };
         let losses = cell.losses_on(newly.iter().copied()).collect::<Vec<_>>();
         let clip = Clip::for_task(self.task, &losses);
-        Baseline::from_losses(&losses, clip).ok().map(|baseline| (clip, baseline))
+        let baseline = Baseline::from_losses(&losses, clip).ok()?;
+        let expected = match self.priced {
+            Priced::Loss => baseline.mean,
+            Priced::Errors => {
+                super::mean(&cell.costs_on(newly.iter().copied()).collect::<Vec<_>>())?
+            }
+        };
+        Some((clip, baseline, expected))
     }
 
     fn decay_threshold(&self) -> f64 {

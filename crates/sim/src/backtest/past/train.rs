@@ -12,7 +12,8 @@ use afresh_data::spec::Columns;
 use afresh_engine::monitor::evidence::{estimated_hours, feature_shift, guess, unit_of_loss};
 use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::{self, Once, Workshop, task};
-use afresh_ml::metrics::loss::row_losses;
+use afresh_ml::metrics::loss::{errors, row_losses};
+use afresh_policy::prices::Priced;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -136,14 +137,16 @@ impl Past {
         let newly = all.iter().map(|period| available(&rows, *period)).collect::<Vec<_>>();
         let first = rows.range(Window { from: Timestamp::MIN, to: all[0].from });
         let unit = unit_of_loss(kind, &rows.label[first]);
+        let by = workshop.settings().advice.prices.priced;
         let guesses = newly.iter().map(|positions| {
             let labels = positions.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
-            guess(kind, &labels).map(|guess| guess / unit)
+            guess(by, kind, &labels).map(|guess| guess / unit)
         });
         let moved = all.windows(2);
         let moved = moved.map(|two| feature_shift(&rows, rows.range(two[0]), rows.range(two[1])));
         let shifts = [None].into_iter().chain(moved).collect();
         let mut past = Past {
+            priced: by,
             guesses: guesses.collect(),
             shifts,
             references: Mutex::default(),
@@ -162,11 +165,8 @@ impl Past {
             rows,
             workshop,
         };
-        for (place, cell) in made {
-            if let Some(place) = place {
-                past.cells[place] = Some(cell);
-            }
-        }
+        let placed = made.into_iter().filter_map(|(place, cell)| Some((place?, cell)));
+        placed.for_each(|(place, cell)| past.cells[place] = Some(cell));
         past.add_up();
         if past.cells[0].is_none() {
             let first = trainings.failed.iter().find(|failed| failed.at == past.periods[0].from);
@@ -181,7 +181,7 @@ impl Past {
     fn add_up(&mut self) {
         let mut cells = std::mem::take(&mut self.cells);
         if let Some(mut before) = self.before.take() {
-            before.losses = self.row_losses(&before);
+            (before.losses, before.errors) = self.row_losses(&before);
             self.before = Some(before);
         }
         for (place, cell) in cells.iter_mut().enumerate() {
@@ -194,25 +194,27 @@ impl Past {
 
     /// The losses of a version trained at the beginning of a period, by row and by period.
     pub(super) fn complete(&self, cell: &mut Cell, trained: usize) {
-        cell.losses = self.row_losses(cell);
+        (cell.losses, cell.errors) = self.row_losses(cell);
         let ranges = self.periods[trained..].iter().map(|period| self.rows.range(*period));
-        let sum = |range: Range<usize>| 0.0 + cell.losses_on(range).sum::<f64>();
+        let sum = |range: Range<usize>| 0.0 + cell.costs_on(range).sum::<f64>();
         cell.sums = ranges.map(sum).collect();
         let seen = |positions: &Vec<usize>| {
-            mean(&cell.losses_on(positions.iter().copied()).collect::<Vec<_>>())
+            mean(&cell.costs_on(positions.iter().copied()).collect::<Vec<_>>())
         };
         cell.seen = self.newly[trained..].iter().map(seen).collect();
         cell.drifted = self.periods[trained..].iter().map(|_| OnceLock::new()).collect();
     }
 
-    /// By row from the cell's first on, in the unit of cost; NaN where there is no answer.
-    fn row_losses(&self, cell: &Cell) -> Vec<f32> {
+    /// By row from the cell's first on, losses in the unit of cost and, where they have a price, errors; NaN where there is no answer.
+    fn row_losses(&self, cell: &Cell) -> (Vec<f32>, Option<Vec<f32>>) {
         let width = self.task.outputs();
         let labels = &self.rows.label[cell.first.min(self.rows.len())..];
         let mut losses = vec![f32::NAN; cell.predictions.len() / width];
-        let rows = losses.iter_mut().zip(cell.predictions.chunks_exact(width)).zip(labels);
+        let mut wrong = (self.priced == Priced::Errors).then(|| losses.clone());
+        let rows =
+            losses.iter_mut().enumerate().zip(cell.predictions.chunks_exact(width)).zip(labels);
         let mut answer = Vec::with_capacity(width);
-        for ((loss, predicted), label) in rows {
+        for (((place, loss), predicted), label) in rows {
             if predicted[0].is_nan() || label.is_nan() {
                 continue;
             }
@@ -222,8 +224,12 @@ impl Past {
             #[expect(clippy::cast_possible_truncation, reason = "kept in single precision")]
             let single = found.first().map_or(f32::NAN, |found| (found / self.unit) as f32);
             *loss = single;
+            if let Some(wrong) = &mut wrong {
+                let error = errors(self.task, &[*label], &answer).first() == Some(&1.0);
+                wrong[place] = f32::from(u8::from(error));
+            }
         }
-        losses
+        (losses, wrong)
     }
 }
 
@@ -311,6 +317,7 @@ pub(super) async fn scored(
         predictions: kept.predictions,
         rounds: manifest.rounds_added,
         losses: Vec::new(),
+        errors: None,
         sums: Vec::new(),
         seen: Vec::new(),
         watched: OnceLock::new(),
