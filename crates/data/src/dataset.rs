@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::place;
 use crate::remote::Trouble;
-use crate::schema::Schema;
+use crate::rows::Rows;
+use crate::schema::{Schema, Task};
+use crate::selection::{Classes, Selection};
 use crate::source::{Object, Source};
 use crate::spec::{Columns, SourceSpec};
 use crate::split::{self, Counts, Cuts, Part};
@@ -35,6 +37,10 @@ pub struct Manifest<P> {
     pub window: Window,
     /// The split by availability.
     pub cuts: Cuts,
+    /// What is tried on the training rows; what does best on the early-stopping rows trains in the end. Empty where all
+    /// rows train alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Selection>,
     /// The schema they were checked against.
     pub schema: Schema,
     /// The files that may hold events of the window.
@@ -187,6 +193,27 @@ const HASHES_MAX: usize = 100_000;
 
 const MANIFEST: &str = ".json";
 const TOMBSTONE: &str = ".tombstone";
+
+impl<P> Manifest<P> {
+    /// Positions of a part's rows: of what trains, those of a choice where one is given.
+    #[must_use]
+    pub fn positions(&self, rows: &Rows, part: Part, choice: Option<&Selection>) -> Vec<usize> {
+        let positions = split::positions(rows, self.window, &self.cuts, part);
+        match (part, choice) {
+            (Part::Train | Part::Fit, Some(choice)) => {
+                choice.thin(rows, &positions, self.classes())
+            }
+            (Part::Train | Part::Fit | Part::Stopping | Part::Holdout, _) => positions,
+        }
+    }
+
+    fn classes(&self) -> Classes {
+        match self.schema.task {
+            Task::Binary | Task::Multiclass => Classes::Kept,
+            Task::Regression => Classes::None,
+        }
+    }
+}
 
 impl Datasets {
     /// Datasets in the directory `state`, which is created where it is missing.

@@ -37,6 +37,7 @@ async fn kept() -> Kept {
         source: source.spec().clone(),
         window,
         cuts: parted.cuts,
+        choices: Vec::new(),
         schema,
         objects: datasets.hash(&source, window).await.unwrap(),
         rows: parted.counts(),

@@ -9,6 +9,7 @@ pub mod predictions;
 pub mod remote;
 pub mod rows;
 pub mod schema;
+pub mod selection;
 pub mod source;
 pub mod spec;
 pub mod split;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use afresh_core::id::DatasetId;
 use afresh_data::schema::Schema;
+use afresh_data::selection::Selection;
 use afresh_ml::profile::Profile;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,6 +64,12 @@ pub struct Manifest {
     pub rows: usize,
     /// Number of rows on which the number of rounds was chosen.
     pub stopping_rows: usize,
+    /// Which of the dataset's selections trained it; nothing where all rows did alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
+    /// Rows times rounds of all that was trained to get it; 0 in what was made before this was told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub row_rounds: u64,
     /// The version that passed the gate and of which this is the refit.
     pub judged_parent: Option<ArtifactHash>,
     /// The version that this one continued.
@@ -79,6 +86,18 @@ pub struct Manifest {
     pub golden: Vec<GoldenRow>,
     /// All other files, by name.
     pub files: Vec<FileEntry>,
+}
+
+/// Which of several selections of rows trained a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Its position among them.
+    pub at: usize,
+    /// What it is.
+    pub selection: Selection,
+    /// Mean loss of each on the early-stopping rows, nothing where it could not be trained; empty where there was one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Option<f64>>,
 }
 
 /// What a feature brought.
@@ -126,6 +145,11 @@ pub const FORMAT: u32 = 1;
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// Most files an artifact may have.
 pub(crate) const FILES_MAX: usize = 64;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
 
 impl Artifact {
     /// Reads the artifact in `dir` and compares every file with its hash.

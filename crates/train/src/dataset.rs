@@ -9,9 +9,10 @@ use afresh_data::dataset::{self, Datasets, Manifest};
 use afresh_data::export::{self, Names};
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
+use afresh_data::selection::Selection;
 use afresh_data::source::Source;
 use afresh_data::spec::Columns;
-use afresh_data::split::{self, positions};
+use afresh_data::split;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -46,23 +47,82 @@ pub(crate) const TIME: &str = "event_time";
 /// Column of the weight in the files for a user's program.
 pub(crate) const WEIGHT: &str = "weight";
 
+/// The rows of a job's dataset in memory, of which parts are taken again and again.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    manifest: Manifest<IgnoredAny>,
+    rows: Rows,
+}
+
 impl ReadRows for FromDataset {
     fn read(&self, job: &Job) -> Result<Parts, Error> {
-        let place = job.dataset.as_ref().ok_or_else(|| Error::Rows {
-            message: "the job names no dataset".to_owned(),
-            retry: Retry::Permanent,
-        })?;
-        // A thread of its own: whoever calls may be in a runtime, in which none can be started.
-        let read = || -> Result<Parts, Error> {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime =
-                runtime.map_err(|error| Error::io("start a runtime for", &place.state, &error))?;
-            runtime.block_on(read_parts(place, &job.schema, job.part))
+        Opened::new(job)?.read(job)
+    }
+
+    fn selections(&self, job: &Job) -> Result<Vec<Selection>, Error> {
+        let place = place(job)?;
+        Ok(apart(place, read_manifest(place))?.choices)
+    }
+}
+
+impl ReadRows for Opened {
+    fn read(&self, job: &Job) -> Result<Parts, Error> {
+        let Opened { manifest, rows } = self;
+        let choice = job.choice.and_then(|at| manifest.choices.get(at));
+        let select = |part| rows.select(&manifest.positions(rows, part, choice));
+        let mut parts = match job.part {
+            Part::Fit => {
+                Parts { train: select(split::Part::Train), stopping: select(split::Part::Stopping) }
+            }
+            Part::Refit { .. } | Part::Whole { .. } => {
+                Parts { train: select(split::Part::Fit), stopping: Rows::default() }
+            }
         };
-        thread::scope(|scope| scope.spawn(read).join()).unwrap_or_else(|_panic| {
-            Err(Error::Rows { message: "the reader panicked".to_owned(), retry: Retry::Permanent })
+        if let Some(choice) = choice {
+            choice.weigh(&mut parts.train);
+        }
+        Ok(parts)
+    }
+
+    fn selections(&self, _job: &Job) -> Result<Vec<Selection>, Error> {
+        Ok(self.manifest.choices.clone())
+    }
+}
+
+impl Opened {
+    pub(crate) fn new(job: &Job) -> Result<Opened, Error> {
+        let place = place(job)?;
+        apart(place, async {
+            let manifest = read_manifest(place).await?;
+            let source = Source::open(manifest.source.clone(), &place.base);
+            let source = source.map_err(|error| read_error(&error))?;
+            let rows = source.read(manifest.window, &job.schema, Columns::All).await;
+            Ok(Opened { rows: rows.map_err(|error| read_error(&error))?, manifest })
         })
     }
+}
+
+fn place(job: &Job) -> Result<&Place, Error> {
+    job.dataset.as_ref().ok_or_else(|| Error::Rows {
+        message: "the job names no dataset".to_owned(),
+        retry: Retry::Permanent,
+    })
+}
+
+/// Runs in a thread of its own: whoever calls may be in a runtime, in which none can be started.
+fn apart<T: Send>(
+    place: &Place,
+    work: impl Future<Output = Result<T, Error>> + Send,
+) -> Result<T, Error> {
+    let run = || -> Result<T, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Error::io("start a runtime for", &place.state, &error))?;
+        runtime.block_on(work)
+    };
+    thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|_panic| {
+        Err(Error::Rows { message: "the reader panicked".to_owned(), retry: Retry::Permanent })
+    })
 }
 
 /// Writes rows for a user's program.
@@ -94,21 +154,10 @@ pub(crate) fn read_predictions(
         .map_err(|error| Error::Predictions { reason: chain(&error) })
 }
 
-async fn read_parts(place: &Place, schema: &Schema, part: Part) -> Result<Parts, Error> {
+async fn read_manifest(place: &Place) -> Result<Manifest<IgnoredAny>, Error> {
     let store = Datasets::at(place.shelf.as_deref(), &place.state)
         .map_err(|error| dataset_error(&error))?;
-    let manifest: Manifest<IgnoredAny> =
-        store.load(&place.model, &place.id).await.map_err(|error| dataset_error(&error))?;
-    let source = Source::open(manifest.source, &place.base).map_err(|error| read_error(&error))?;
-    let rows = source.read(manifest.window, schema, Columns::All).await;
-    let rows = rows.map_err(|error| read_error(&error))?;
-    let select = |part| rows.select(&positions(&rows, manifest.window, &manifest.cuts, part));
-    Ok(match part {
-        Part::Fit => {
-            Parts { train: select(split::Part::Train), stopping: select(split::Part::Stopping) }
-        }
-        Part::Refit { .. } => Parts { train: select(split::Part::Fit), stopping: Rows::default() },
-    })
+    store.load(&place.model, &place.id).await.map_err(|error| dataset_error(&error))
 }
 
 fn dataset_error(error: &dataset::Error) -> Error {

@@ -88,7 +88,7 @@ pub(crate) fn fit(
             threads: job.recipe.threads,
             rounds: match job.part {
                 Part::Fit => Rounds::Search,
-                Part::Refit { rounds } => Rounds::Fixed(rounds),
+                Part::Refit { rounds } | Part::Whole { rounds } => Rounds::Fixed(rounds),
             },
             base,
         },
@@ -143,6 +143,8 @@ pub(crate) fn blank(job: &Job, parts: &Parts, encodings: Encodings) -> Manifest 
         dataset: job.dataset.as_ref().map(|place| place.id.clone()),
         rows: parts.train.len(),
         stopping_rows: parts.stopping.len(),
+        chosen: None,
+        row_rounds: 0,
         judged_parent: job.judged_parent.clone(),
         warm_started_from: None,
         profile: None,
@@ -230,7 +232,7 @@ fn check_continuation(
     check_champion(job, champion, &formats, "a model of boosted trees")?;
     let rounds = match job.part {
         Part::Fit => settings.rounds,
-        Part::Refit { rounds } => rounds,
+        Part::Refit { rounds } | Part::Whole { rounds } => rounds,
     };
     let trees_each = champion.trees.checked_div(champion.rounds).unwrap_or(1).max(1);
     let trees = champion.trees + rounds * trees_each;

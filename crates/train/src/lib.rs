@@ -1,6 +1,7 @@
 //! Trainers, scorers and the artifact format. Never decides when to train or what to ship.
 
 pub mod artifact;
+mod attempt;
 mod boosted;
 pub mod child;
 mod command;

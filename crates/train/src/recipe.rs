@@ -44,6 +44,18 @@ pub enum Engine {
     Constant,
 }
 
+impl Engine {
+    /// Whether early-stopping rows settle anything in its training.
+    pub(crate) fn searches(&self) -> bool {
+        match self {
+            Engine::BoostedTrees(trees) => trees.early_stopping > 0,
+            Engine::Linear(linear) => linear.params.get("path") == Some(&Value::Bool(true)),
+            Engine::Command(_) => true,
+            Engine::Forest(_) | Engine::Constant => false,
+        }
+    }
+}
+
 /// Settings of boosted trees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

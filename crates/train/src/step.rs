@@ -17,14 +17,16 @@ use afresh_data::schema::Schema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::write_manifest;
+use crate::attempt;
 use crate::command;
-use crate::dataset::FromDataset;
+use crate::dataset::{FromDataset, Opened};
 use crate::error::Error;
 use crate::fit;
+use crate::learner::OnRound;
 use crate::predict;
 use crate::process;
 use crate::recipe::{Command, Engine};
-use crate::trainer::{Job, Limits, ReadRows};
+use crate::trainer::{Job, Limits, Part, Parts, ReadRows};
 use crate::tree;
 
 /// First argument of the program; the second is the file of the [`Spec`].
@@ -140,14 +142,26 @@ pub(crate) fn outcome(path: &Path) -> Option<Outcome> {
 fn run(work: Work) -> Result<(), Error> {
     match work {
         Work::Train { job, staging } => {
-            let parts = FromDataset.read(&job)?;
-            let manifest = match &job.recipe.engine {
-                Engine::Command(command) => command::train(&job, command, &parts, &staging)?,
-                Engine::BoostedTrees(_)
-                | Engine::Forest(_)
-                | Engine::Linear(_)
-                | Engine::Constant => fit::fit(&job, &parts, &staging, &mut tell_progress())?,
+            let fit =
+                |job: &Job, parts: &Parts, staging: &Path, on_round: &mut OnRound<'_>| match &job
+                    .recipe
+                    .engine
+                {
+                    Engine::Command(command) => command::train(job, command, parts, staging),
+                    Engine::BoostedTrees(_)
+                    | Engine::Forest(_)
+                    | Engine::Linear(_)
+                    | Engine::Constant => fit::fit(job, parts, staging, on_round),
+                };
+            let many =
+                matches!(job.part, Part::Whole { .. }) || 1 < FromDataset.selections(&job)?.len();
+            // What is asked for once is read once and let go; what is asked for again stays in memory.
+            let opened = many.then(|| Opened::new(&job)).transpose()?;
+            let rows: &dyn ReadRows = match &opened {
+                Some(opened) => opened,
+                None => &FromDataset,
             };
+            let manifest = attempt::train(&job, rows, &fit, &staging, &mut tell_progress())?;
             write_manifest(&staging, &manifest)
         }
         Work::Predict(predict) => command::predict(&predict),

@@ -10,10 +10,12 @@ use std::time::Instant;
 use afresh_core::time::Duration;
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
+use afresh_data::selection::Selection;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::artifact::{self, Artifact, ArtifactHash};
+use crate::attempt;
 use crate::dataset::Place;
 use crate::error::{Error, Failure};
 use crate::fit;
@@ -32,6 +34,9 @@ pub struct Job {
     pub dataset: Option<Place>,
     /// Which of the rows, and for how long.
     pub part: Part,
+    /// Which of the dataset's selections trains; nothing leaves that to the training.
+    #[serde(default)]
+    pub choice: Option<usize>,
     /// The version to continue.
     pub warm_start: Option<WarmStart>,
     /// For a refit: the version that was judged.
@@ -53,6 +58,11 @@ pub enum Part {
     /// After the gate has passed: all rows, the holdout included.
     Refit {
         /// Exactly so many new rounds: the `rounds_added` of the judged version.
+        rounds: usize,
+    },
+    /// Both in one: as [`Part::Fit`], then as [`Part::Refit`] with what that found. For trainings without a gate.
+    Whole {
+        /// New rounds where nothing says when to stop.
         rounds: usize,
     },
 }
@@ -118,6 +128,14 @@ pub trait ReadRows: fmt::Debug + Send + Sync {
     /// # Errors
     /// When they cannot be read.
     fn read(&self, job: &Job) -> Result<Parts, Error>;
+
+    /// The selections of rows among which the job's training chooses; none where all rows train alike.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn selections(&self, _job: &Job) -> Result<Vec<Selection>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// Trains in this process: for tests and benchmarks. Does not enforce limits and takes the CPU of
@@ -143,13 +161,12 @@ impl<R: ReadRows> InProcess<R> {
     ) -> Result<Trained, Failure> {
         let (start, cpu) = (Instant::now(), process::own_cpu_seconds());
         let train = || {
-            let parts = self.rows.read(job)?;
             let staging = artifact::stage(&job.output)?;
             let mut on_round = |share: f64| {
                 progress(share);
                 if *cancel.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            let fitted = fit::fit(job, &parts, &staging, &mut on_round);
+            let fitted = attempt::train(job, &self.rows, &fit::fit, &staging, &mut on_round);
             let sealed = fitted.and_then(|mut manifest| {
                 manifest.cpu_seconds = process::own_cpu_seconds() - cpu;
                 manifest.wall_seconds = start.elapsed().as_secs_f64();
@@ -180,6 +197,7 @@ impl Job {
             schema,
             dataset: None,
             part: Part::Fit,
+            choice: None,
             warm_start: None,
             judged_parent: None,
             output: output.to_owned(),

@@ -1,6 +1,7 @@
 //! Trainings in child processes, with users' programs that behave and that do not.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+mod choices;
 mod contract;
 #[path = "../exchange/models.rs"]
 mod models;

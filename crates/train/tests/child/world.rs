@@ -10,6 +10,7 @@ use afresh_core::time::{Duration, Window};
 use afresh_data::dataset::{Datasets, FORMAT, Manifest};
 use afresh_data::rows::Rows;
 use afresh_data::schema::{Schema, Task};
+use afresh_data::selection::Selection;
 use afresh_data::source::Source;
 use afresh_data::spec::{Columns, SourceSpec};
 use afresh_data::split::{self, Rule};
@@ -38,6 +39,11 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 
 impl World {
     pub(crate) fn new(task: Task) -> World {
+        World::choosing(task, |_rows| Vec::new())
+    }
+
+    /// A dataset that leaves a choice of its rows.
+    pub(crate) fn choosing(task: Task, choices: impl Fn(&Rows) -> Vec<Selection>) -> World {
         let dir = TempDir::new().unwrap();
         let colours = ["blue", "green", "grey", "red", ""];
         let mut csv = String::from("at,label,x,colour,noise,flag\n");
@@ -81,6 +87,7 @@ impl World {
                 source: spec,
                 window: Window::ALL,
                 cuts: split.cuts,
+                choices: choices(&rows),
                 schema: schema.clone(),
                 objects: store.hash(&source, Window::ALL).await.unwrap(),
                 rows: split.counts(),
