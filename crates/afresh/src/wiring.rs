@@ -67,13 +67,21 @@ pub fn rules(model: &ModelConfig) -> Rules {
     Rules::new(model.policy.clone())
 }
 
-/// A model's settings; state is kept below `state`.
-pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings {
-    let window = |window| match window {
+/// Which rows train, as it is written and as it is done.
+pub fn window(window: ConfigWindow) -> TrainingWindow {
+    match window {
         ConfigWindow::All => TrainingWindow::All,
         ConfigWindow::Last(length) => TrainingWindow::Last(length),
+        ConfigWindow::HalfLife(length) => TrainingWindow::HalfLife(length),
+        ConfigWindow::Sample(rows) => TrainingWindow::Sample(rows),
         ConfigWindow::SinceLastRun => TrainingWindow::SinceLastRun,
-    };
+        ConfigWindow::SinceChange => TrainingWindow::SinceChange,
+        ConfigWindow::Auto => TrainingWindow::Auto,
+    }
+}
+
+/// A model's settings; state is kept below `state`.
+pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings {
     Settings {
         model: model.name.clone(),
         windows: Windows {

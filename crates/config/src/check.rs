@@ -206,10 +206,24 @@ fn split_rule(gate: &gate::Checked, train: &train::Checked) -> split::Rule {
 
 fn replay(section: section::Replay, findings: &mut Findings) -> Replay {
     let at = section.warm_up.as_ref().or(section.period.as_ref()).map(|key| key.at.clone());
+    let deployed = section.deployment.as_ref().map(|key| key.at.clone());
     let replay = Replay {
         period: section.period.map_or(Duration::days(7), |period| period.value.0),
         warm_up: section.warm_up.map_or(Duration::days(28), |warm_up| warm_up.value.0),
+        deployment: section.deployment.map_or(Duration::ZERO, |deployment| deployment.value),
     };
+    if replay.period <= replay.deployment
+        && let Some(at) = deployed
+    {
+        findings.add(
+            &at,
+            format!(
+                "`replay.deployment` of {} is no shorter than a period of {}",
+                replay.deployment, replay.period
+            ),
+            "write a shorter one, or a longer `period`",
+        );
+    }
     if replay.warm_up < replay.period {
         findings.add(
             &at.unwrap_or(section.at),

@@ -96,6 +96,8 @@ pub struct Replay {
     pub period: Duration,
     /// History before the first decision; the first version trains on it.
     pub warm_up: Duration,
+    /// From the end of a training until its version serves.
+    pub deployment: Duration,
 }
 
 /// Rows that a run trains on.
@@ -105,8 +107,16 @@ pub enum TrainingWindow {
     All,
     /// The newest, by event time.
     Last(Duration),
+    /// All available rows, a row half as much for every such stretch of its age.
+    HalfLife(Duration),
+    /// An even sample of at most so many of all available rows.
+    Sample(u64),
     /// Since the cut of the last run.
     SinceLastRun,
+    /// Since the champion's losses rose.
+    SinceChange,
+    /// What does best on the newest rows, chosen at each training.
+    Auto,
 }
 
 /// The training window of each strategy.
@@ -206,16 +216,52 @@ impl Config {
     }
 }
 
+impl TrainingWindow {
+    /// What may be written, for messages.
+    pub const WANTED: &'static str = "`all`, a length of time such as `90d`, `half-life 90d`, `sample 50000`, `since-last-run`, \
+                                      `since-change` or `auto`";
+
+    /// Reads it as it is written.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<TrainingWindow> {
+        /// A century: longer is a slip of the pen.
+        const MAX: Duration = Duration::days(36_525);
+        let length = |text: &str| {
+            Duration::parse(text).filter(|length| Duration::ZERO < *length && *length <= MAX)
+        };
+        let text = text.trim();
+        match text.split_once(' ') {
+            Some(("half-life", rest)) => length(rest).map(TrainingWindow::HalfLife),
+            Some(("sample", rest)) => {
+                let rows = rest.trim().replace('_', "").parse().ok().filter(|rows| 0 < *rows);
+                rows.map(TrainingWindow::Sample)
+            }
+            _ => match text {
+                "all" => Some(TrainingWindow::All),
+                "since-last-run" => Some(TrainingWindow::SinceLastRun),
+                "since-change" => Some(TrainingWindow::SinceChange),
+                "auto" => Some(TrainingWindow::Auto),
+                _ => length(text).map(TrainingWindow::Last),
+            },
+        }
+    }
+}
+
 impl Windows {
-    /// The same window for every strategy.
+    /// The same window for every strategy; a run that continues the champion has nothing to choose, and takes what came since
+    /// the last run where the others choose.
     #[must_use]
     pub fn all(window: TrainingWindow) -> Windows {
+        let incremental = match window {
+            TrainingWindow::Auto => TrainingWindow::SinceLastRun,
+            other => other,
+        };
         Windows {
             scheduled: window,
             triggered: window,
             online: window,
             active: window,
-            incremental: window,
+            incremental,
         }
     }
 

@@ -93,7 +93,8 @@ section! {
         person_key: String = "",
         /// Columns that are not features.
         exclude: Vec<Placed<Word>> = [],
-        /// Rows that a run trains on: `all`, `since-last-run`, or a length such as `90d`; or one for each
+        /// Rows that a run trains on: `all`, a length such as `90d`, `half-life 90d` (all, the newest counting most), `sample 50000`
+        /// (so many of all), `since-last-run`, `since-change`, or `auto`, which chooses at each training; or one for each
         /// strategy.
         window: Window = "90d",
         /// The zone of times that name none.
@@ -405,6 +406,8 @@ section! {
         period: Length = "7d",
         /// History before the first decision; the first version trains on it.
         warm_up: Length = "28d",
+        /// In a backtest, how long it takes from the end of a training until its version serves.
+        deployment: Duration = "0s",
     }
 }
 
@@ -503,14 +506,6 @@ impl Key for Window {
     fn read(value: &Written<'_>, key: &str, findings: &mut Findings) -> Option<Window> {
         if value.get_ref().is_table() {
             return Windows::read(value, key, findings).map(|each| Window::Each(Box::new(each)));
-        }
-        if let Some(word @ ("auto" | "since-change")) = value.get_ref().as_str() {
-            findings.add(
-                &value.span(),
-                format!("`{key}` is \"{word}\", which this version does not offer"),
-                "write `all`, `since-last-run`, or a length of time such as `90d`",
-            );
-            return None;
         }
         TrainingWindow::read(value, key, findings).map(Window::One)
     }

@@ -99,7 +99,7 @@ pub fn starter(facts: &Facts) -> String {
         Task::Regression => metrics::Task::Regression,
     });
     out.push_str(&format!(
-        "window = \"90d\"  # rows that a run trains on: a length, \"all\" or \"since-last-run\"\n\n\
+        "window = \"90d\"  # rows that a run trains on: a length, \"all\", \"auto\" …\n\n\
          [model.{name}.train]\n\
          engine = \"boosted-trees\"\n\
          # params = {{ max_depth = 6, eta = 0.1 }}  # by XGBoost's names\n\n\

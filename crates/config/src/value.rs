@@ -411,18 +411,16 @@ impl Plain for Every {
 }
 
 impl Plain for TrainingWindow {
-    const WANTED: &'static str = "`all`, `since-last-run`, or a length of time such as `90d`";
+    const WANTED: &'static str = TrainingWindow::WANTED;
     fn parse(value: &DeValue<'_>) -> Option<TrainingWindow> {
-        match value.as_str()? {
-            "all" => Some(TrainingWindow::All),
-            "since-last-run" => Some(TrainingWindow::SinceLastRun),
-            _ => Length::parse(value).map(|length| TrainingWindow::Last(length.0)),
-        }
+        TrainingWindow::parse(value.as_str()?)
     }
     fn schema() -> Json {
+        let pattern = "^\\s*(half-life\\s+)?[0-9_]+(\\.[0-9]+)?\\s*(ms|s|m|min|h|d|w)$";
         json!({ "anyOf": [
-            { "enum": ["all", "since-last-run"] },
-            length_schema(),
+            { "enum": ["all", "since-last-run", "since-change", "auto"] },
+            { "type": "string", "pattern": pattern },
+            { "type": "string", "pattern": "^sample\\s+[0-9_]+$" },
         ] })
     }
 }

@@ -245,6 +245,25 @@ pub fn split(
     Ok(split)
 }
 
+/// Cuts of a training without a gate: nothing is held out, and the newest rows say when to stop, unless too few would be left to
+/// train on.
+#[must_use]
+pub fn without_holdout(rows: &Rows, window: Window, as_of: Timestamp, rule: &Rule) -> Cuts {
+    let mut order =
+        rows.available_at[rows.range(window)].iter().flatten().copied().collect::<Vec<_>>();
+    order.retain(|available| *available < as_of);
+    order.sort_unstable();
+    let newest = Newest {
+        length: rule.stopping_length,
+        rows_min: rule.stopping_rows_min,
+        share_max: rule.stopping_share_max,
+    };
+    let from = newest.from(&order, as_of);
+    let before = order.partition_point(|at| *at < from);
+    let stopping_from = if before < rule.rows_least.max(2) { as_of } else { from };
+    Cuts { stopping_from, holdout_from: as_of, as_of }
+}
+
 /// Positions of a part's rows, in order of event time: the same for the same rows and cuts,
 /// wherever they are taken.
 #[must_use]

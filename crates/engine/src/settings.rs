@@ -7,6 +7,7 @@ use afresh_core::id::{ModelName, VersionId};
 use afresh_core::policy::Rejudge;
 use afresh_core::signal::Strategy;
 use afresh_core::time::{Duration, Timestamp, Window};
+use afresh_data::selection::{Emphasis, Selection};
 use afresh_data::split;
 use afresh_ml::decay::{Test, buckets};
 use afresh_ml::metrics::Metric;
@@ -90,15 +91,43 @@ pub struct Windows {
     pub other: TrainingWindow,
 }
 
-/// Which rows train, by event time.
+/// Which rows train, by event time, and how much each counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrainingWindow {
     /// Everything so far.
     All,
     /// The newest stretch.
     Last(Duration),
+    /// Everything so far, a row half as much for every such stretch of its age.
+    HalfLife(Duration),
+    /// An even sample of at most so many rows of everything so far.
+    Sample(u64),
     /// What came after the champion's cut.
     SinceLastRun,
+    /// What came since the champion's losses rose; where they did not, what trained the champion and all since.
+    SinceChange,
+    /// Of [`TrainingWindow::candidates`] the one that does best on the newest rows, at each training anew.
+    Auto,
+}
+
+/// What is known when rows are selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Rows available before this train.
+    pub as_of: Timestamp,
+    /// The champion was trained on rows before this.
+    pub cut: Option<Timestamp>,
+    /// Since when there is another world, in event time.
+    pub changed: Option<Timestamp>,
+}
+
+/// Rows that a training chooses from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// All that may train.
+    pub window: Window,
+    /// What is tried; empty where all of the window trains alike.
+    pub choices: Vec<Selection>,
 }
 
 impl Decay {
@@ -133,16 +162,87 @@ impl Windows {
     }
 }
 
-impl TrainingWindow {
-    /// Event times that train at `as_of`, where the champion was trained on rows before `cut`.
+impl Known {
+    /// What a first version knows.
     #[must_use]
-    pub fn at(self, as_of: Timestamp, cut: Option<Timestamp>) -> Window {
+    pub fn first(as_of: Timestamp) -> Known {
+        Known { as_of, cut: None, changed: None }
+    }
+}
+
+impl TrainingWindow {
+    /// What `Auto` tries: everything, alike and fading, and the newest dozen periods.
+    #[must_use]
+    pub fn candidates(period: Duration) -> [TrainingWindow; 3] {
+        let periods = |count: u64| Duration(count.saturating_mul(period.0));
+        [
+            TrainingWindow::All,
+            TrainingWindow::HalfLife(periods(12)),
+            TrainingWindow::Last(periods(12)),
+        ]
+    }
+
+    /// The rows of a training.
+    #[must_use]
+    pub fn select(self, known: &Known, period: Duration) -> Selected {
+        match self {
+            TrainingWindow::Auto => Selected {
+                window: Window { from: Timestamp::MIN, to: known.as_of },
+                choices: TrainingWindow::candidates(period)
+                    .map(|candidate| candidate.selection(known))
+                    .to_vec(),
+            },
+            TrainingWindow::All
+            | TrainingWindow::Last(_)
+            | TrainingWindow::HalfLife(_)
+            | TrainingWindow::Sample(_)
+            | TrainingWindow::SinceLastRun
+            | TrainingWindow::SinceChange => {
+                let selection = self.selection(known);
+                let plain = selection.emphasis == Emphasis::Even;
+                let choices = if plain { Vec::new() } else { vec![selection] };
+                Selected { window: selection.window, choices }
+            }
+        }
+    }
+
+    /// What trains, if there is no choice.
+    fn selection(self, known: &Known) -> Selection {
+        let Known { as_of, cut, changed } = *known;
         let from = match self {
-            TrainingWindow::All => Timestamp::MIN,
             TrainingWindow::Last(length) => as_of.before(length),
             TrainingWindow::SinceLastRun => cut.unwrap_or(Timestamp::MIN),
+            TrainingWindow::SinceChange => changed.unwrap_or(Timestamp::MIN),
+            TrainingWindow::All
+            | TrainingWindow::HalfLife(_)
+            | TrainingWindow::Sample(_)
+            | TrainingWindow::Auto => Timestamp::MIN,
         };
-        Window { from, to: as_of }
+        let emphasis = match self {
+            TrainingWindow::HalfLife(length) => Emphasis::HalfLife(length),
+            TrainingWindow::Sample(rows) => Emphasis::Sample(rows),
+            TrainingWindow::All
+            | TrainingWindow::Last(_)
+            | TrainingWindow::SinceLastRun
+            | TrainingWindow::SinceChange
+            | TrainingWindow::Auto => Emphasis::Even,
+        };
+        Selection { window: Window { from, to: as_of }, emphasis }
+    }
+}
+
+impl std::fmt::Display for TrainingWindow {
+    /// As `afresh.toml` writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TrainingWindow::All => f.write_str("all"),
+            TrainingWindow::Last(length) => length.fmt(f),
+            TrainingWindow::HalfLife(length) => write!(f, "half-life {length}"),
+            TrainingWindow::Sample(rows) => write!(f, "sample {rows}"),
+            TrainingWindow::SinceLastRun => f.write_str("since-last-run"),
+            TrainingWindow::SinceChange => f.write_str("since-change"),
+            TrainingWindow::Auto => f.write_str("auto"),
+        }
     }
 }
 

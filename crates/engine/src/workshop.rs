@@ -1,8 +1,10 @@
 //! Carries out what a model owes: prepare, train, judge, refit. Each answer is an input of the
 //! core; a failure is an answer too. Holds no rule: it fetches, calls, and reports.
 
+mod changed;
 mod judge;
 mod scores;
+mod ungated;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +20,7 @@ use afresh_core::time::{Timestamp, Window};
 use afresh_data::dataset::{Datasets, FORMAT, Manifest};
 use afresh_data::rows::Rows;
 use afresh_data::schema::Schema;
+use afresh_data::selection::Selection;
 use afresh_data::spec::Columns;
 use afresh_data::split;
 use afresh_train::artifact::{Artifact, MANIFEST_FILE};
@@ -27,11 +30,13 @@ use afresh_train::shelf::Shelf;
 use afresh_train::trainer::{Cancel, Job, Part, Progress, Trainer, WarmStart};
 use tokio::sync::watch;
 
+pub use changed::enough;
 pub use judge::{Baseline, Judgement, judgement_key};
+pub use ungated::{Once, Shipped};
 
 use crate::feed::Feed;
 use crate::port::{Store, StoreError};
-use crate::settings::Settings;
+use crate::settings::{Known, Selected, Settings, TrainingWindow};
 
 /// Scorers kept in memory.
 const SCORERS_MAX: usize = 64;
@@ -50,17 +55,6 @@ pub struct Workshop {
     program: PathBuf,
     scorers: Mutex<BTreeMap<VersionId, Arc<Scorer>>>,
     scores: scores::Scores,
-}
-
-/// A training that is done once and kept.
-#[derive(Clone, Debug)]
-pub struct Once {
-    /// Named after recipe, rounds and rows.
-    pub version: VersionId,
-    /// What was made.
-    pub artifact: Artifact,
-    /// Whether it was there already.
-    pub cached: bool,
 }
 
 /// Why a worker could not.
@@ -295,84 +289,22 @@ impl Workshop {
         Ok(scorer)
     }
 
-    /// Trains `version` on everything available before `as_of` for exactly `rounds` rounds, without
-    /// holdout or gate: what a replay compares with.
-    pub async fn train_on_everything(
+    /// What of a dataset's window trained a version.
+    pub fn selection(&self, version: VersionId, dataset: &Dataset) -> Result<Selection, Error> {
+        let scorer = self.scorer(version)?;
+        let chosen = scorer.manifest().chosen.as_ref().map(|chosen| chosen.selection);
+        Ok(chosen.unwrap_or_else(|| Selection::even(dataset.window)))
+    }
+
+    /// Positions in `rows` of those that trained a version.
+    pub fn trained_on(
         &self,
         version: VersionId,
-        as_of: Timestamp,
-        rounds: usize,
-    ) -> Result<Artifact, Error> {
-        let window = Window { from: Timestamp::MIN, to: as_of };
-        let dataset = self.dataset_without_holdout(window, as_of).await?;
-        self.train_ungated(version, &dataset, rounds, None).await
-    }
-
-    /// Trains on what of `window` was available before `as_of`, for exactly `rounds` rounds, without
-    /// holdout or gate. The version is named after recipe, rounds and rows, so that the same
-    /// training is never done twice, however often it is asked for and whatever came between. With a
-    /// `parent`, a version made the same way, it goes on from there.
-    pub async fn train_once(
-        &self,
-        window: Window,
-        as_of: Timestamp,
-        rounds: usize,
-        parent: Option<VersionId>,
-    ) -> Result<Once, Error> {
-        let dataset = self.dataset_without_holdout(window, as_of).await?;
-        let recipe = self.settings.recipe.hash();
-        let after = parent.map_or_else(String::new, |parent| format!(" after {parent}"));
-        let name = blake3::hash(format!("{} {recipe} {rounds}{after}", dataset.0).as_bytes());
-        let number =
-            name.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        // One bit less: some stores count in signed numbers.
-        let version = VersionId(number >> 1);
-        let before = Artifact::load(&self.settings.artifact(version));
-        let cached = before.is_ok_and(|found| found.manifest().dataset.as_ref() == Some(&dataset));
-        let artifact = self.train_ungated(version, &dataset, rounds, parent).await?;
-        Ok(Once { version, artifact, cached })
-    }
-
-    /// Names the rows as they are now: any change of a file or of how it is read changes it.
-    pub async fn fingerprint(&self) -> Result<String, Error> {
-        let model = self.settings.model.to_string();
-        let source = self.feed.source();
-        let objects = self.datasets.hash(source, Window::ALL).await;
-        let objects =
-            objects.map_err(|source| Error::Dataset { model, source: Box::new(source) })?;
-        let text = serde_json::to_string(&(objects, source.spec(), self.feed.schema()));
-        let text =
-            text.map_err(|error| Error::Missing(format!("the rows have no name: {error}")))?;
-        Ok(blake3::hash(text.as_bytes()).to_hex().to_string())
-    }
-
-    async fn dataset_without_holdout(
-        &self,
-        window: Window,
-        as_of: Timestamp,
-    ) -> Result<DatasetId, Error> {
-        let rows = self.rows(window, Columns::TimesAndLabel).await?;
-        let cuts = split::Cuts { stopping_from: as_of, holdout_from: as_of, as_of };
-        let available = split::positions(&rows, window, &cuts, split::Part::Fit).len();
-        let counts = split::Counts {
-            train: u64::try_from(available).unwrap_or(u64::MAX),
-            ..split::Counts::default()
-        };
-        self.create_dataset(window, cuts, counts).await
-    }
-
-    async fn train_ungated(
-        &self,
-        version: VersionId,
-        dataset: &DatasetId,
-        rounds: usize,
-        parent: Option<VersionId>,
-    ) -> Result<Artifact, Error> {
-        let mut job = self.job(dataset, version);
-        job.part = Part::Refit { rounds };
-        job.warm_start =
-            parent.map(|parent| WarmStart { artifact: self.settings.artifact(parent), rounds });
-        self.run_job(version, job, Arc::new(|_share| {})).await
+        dataset: &Dataset,
+        rows: &Rows,
+    ) -> Result<Vec<usize>, Error> {
+        let selection = self.selection(version, dataset)?;
+        Ok(dataset.positions(rows, split::Part::Fit, Some(&selection)))
     }
 
     /// The dataset of a version.
@@ -410,12 +342,18 @@ impl Workshop {
             }
             None => (None, None),
         };
-        let window = self.settings.windows.of(strategy).at(as_of, cut);
+        let asked = self.settings.windows.of(strategy);
+        let changed = match champion.filter(|_| asked == TrainingWindow::SinceChange) {
+            Some(champion) => self.changed(store, champion, as_of).await?,
+            None => None,
+        };
+        let selected = asked.select(&Known { as_of, cut, changed }, self.settings.period);
+        let window = selected.window;
         let rows = self.rows(window, Columns::TimesAndLabel).await?;
         let split = split::split(&rows, window, as_of, judged_until, &self.settings.split)
             .map_err(|source| Error::Split { model: self.settings.model.to_string(), source })?;
         let counts = split.counts();
-        let dataset = self.create_dataset(window, split.cuts, counts).await?;
+        let dataset = self.create_dataset(selected, split.cuts, counts).await?;
         let rows =
             RowCounts { train: counts.train, stopping: counts.stopping, holdout: counts.holdout };
         Ok(Prepared { dataset, rows })
@@ -423,10 +361,11 @@ impl Workshop {
 
     async fn create_dataset(
         &self,
-        window: Window,
+        selected: Selected,
         cuts: split::Cuts,
         rows: split::Counts,
     ) -> Result<DatasetId, Error> {
+        let Selected { window, choices } = selected;
         let model = self.settings.model.clone();
         let named = model.to_string();
         let failed = |source| Error::Dataset { model: named.clone(), source: Box::new(source) };
@@ -439,6 +378,7 @@ impl Workshop {
             source,
             window,
             cuts,
+            choices,
             schema,
             objects,
             rows,
@@ -482,6 +422,8 @@ impl Workshop {
         let rounds = judged.manifest().rounds_added;
         job.part = Part::Refit { rounds };
         job.judged_parent = Some(judged.manifest().hash.clone());
+        job.row_rounds = judged.manifest().row_rounds();
+        job.choice = judged.manifest().chosen.as_ref().map(|chosen| chosen.at);
         job.warm_start = warm_start
             .map(|version| WarmStart { artifact: self.settings.artifact(version), rounds });
         let artifact = self.run_job(candidate, job, progress).await?;

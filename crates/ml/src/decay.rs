@@ -6,6 +6,7 @@
 pub mod adwin;
 pub mod buckets;
 mod pairs;
+pub mod rise;
 pub mod sequential;
 pub mod standard;
 pub mod ttest;

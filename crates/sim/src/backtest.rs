@@ -137,7 +137,6 @@ pub fn compete(
     trainings: Trainings,
     stated: Stated,
     metric: Metric,
-    auto: bool,
 ) -> Result<Backtest, Error> {
     let found = past.periods();
     if found < PERIODS_MIN {
@@ -148,10 +147,7 @@ pub fn compete(
     }
     let split = found / 2;
     let tariff = tariff(past, split, stated);
-    let mut picks = (0..past.windows()).map(Pick::Window).collect::<Vec<_>>();
-    if auto && past.windows() > 1 {
-        picks.push(Pick::Auto);
-    }
+    let picks = (0..past.windows()).map(Pick::Window).collect::<Vec<_>>();
     let contest = Contest { world: past, tariff, split, picks, home: 0 };
     let field = contest.field();
     let outcome = contest.decide(&field)?;
@@ -175,9 +171,9 @@ pub fn compete(
     let sweep = sweep.collect::<Result<Vec<_>, _>>()?;
     let mut known = Known::new(past, metric);
     let scored = outcome.scored.iter();
-    let showings = scored.map(|scored| known.showing(split, &scored.way.served, &scored.way.tried));
+    let showings = scored.map(|scored| known.showing(split, &scored.way.served));
     let showings = showings.collect::<Vec<_>>();
-    let oracle = known.showing(split, &served(split, &outcome), &[]);
+    let oracle = known.showing(split, &served(split, &outcome));
     let undefined = showings[outcome.recommended].metric.iter().filter(|m| m.is_none()).count();
     Ok(Backtest {
         periods: past.windows_of_periods().to_vec(),
@@ -232,7 +228,7 @@ impl<'p> Known<'p> {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a number of periods")]
-    fn showing(&mut self, split: usize, served: &[Serving], tried: &[Serving]) -> Showing {
+    fn showing(&mut self, split: usize, served: &[Serving]) -> Showing {
         let Known { past, metric, values } = self;
         let metrics = (split..).zip(served).map(|(period, serving)| {
             let known = values.entry((*serving, period));
@@ -246,7 +242,7 @@ impl<'p> Known<'p> {
         trained.sort_unstable();
         trained.dedup();
         let retrains = trained.len();
-        let seconds = trained.iter().chain(tried).map(|version| past.cpu_seconds(*version));
+        let seconds = trained.iter().map(|version| past.cpu_seconds(*version));
         Showing {
             served: served.to_vec(),
             metric: metrics,

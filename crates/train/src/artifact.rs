@@ -70,6 +70,9 @@ pub struct Manifest {
     /// Rows times rounds of all that was trained to get it; 0 in what was made before this was told.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub row_rounds: u64,
+    /// The search for it, where search and refit were one job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched: Option<Searched>,
     /// The version that passed the gate and of which this is the refit.
     pub judged_parent: Option<ArtifactHash>,
     /// The version that this one continued.
@@ -98,6 +101,17 @@ pub struct Chosen {
     /// Mean loss of each on the early-stopping rows, nothing where it could not be trained; empty where there was one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Option<f64>>,
+}
+
+/// What the search for a version came to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Searched {
+    /// Its part of [`Manifest::row_rounds`].
+    pub row_rounds: u64,
+    /// Its part of [`Manifest::cpu_seconds`].
+    pub cpu_seconds: f64,
+    /// Mean loss of what was found on the early-stopping rows.
+    pub loss: f64,
 }
 
 /// What a feature brought.
@@ -264,6 +278,15 @@ impl Manifest {
         // No map in it has other keys than text, the only thing writing JSON can fail for.
         let text = serde_json::to_vec(&unsigned).unwrap_or_default();
         ArtifactHash(blake3::hash(&text).to_hex().to_string())
+    }
+
+    /// Rows times rounds of all that was trained to get it, which tells what it cost without a clock.
+    #[must_use]
+    pub fn row_rounds(&self) -> u64 {
+        match self.row_rounds {
+            0 => self.rows as u64 * self.rounds_added.max(1) as u64,
+            told => told,
+        }
     }
 
     /// Numbers of one prediction.

@@ -10,9 +10,10 @@ use afresh_data::schema::{Schema, Task};
 use afresh_data::selection::Selection;
 use afresh_ml::metrics::{self, loss::row_losses};
 
-use crate::artifact::{self, Chosen, Manifest};
+use crate::artifact::{self, Chosen, Manifest, Searched};
 use crate::error::{Error, Retry};
 use crate::learner::OnRound;
+use crate::process;
 use crate::scorer::Scorer;
 use crate::trainer::{Job, Part, Parts, ReadRows};
 
@@ -71,6 +72,7 @@ impl Attempt<'_> {
             let last = refit(rounds, self.first());
             return self.once(&last, &self.rows.read(&last)?, staging, on_round);
         }
+        let before = process::own_cpu_seconds();
         let place = fresh(&staging.join("search"))?;
         let mut searching = part_of(on_round, 0.0, 0.5);
         let found = if several {
@@ -78,7 +80,15 @@ impl Attempt<'_> {
         } else {
             self.once(&search, &parts, &place, &mut searching)?
         };
-        drop((searching, parts));
+        drop(searching);
+        let scorer = Scorer::of(&place, found, std::env::current_exe().ok())?;
+        let searched = Searched {
+            row_rounds: scorer.manifest().row_rounds,
+            loss: mean_loss(&scorer, &job.schema, &parts.stopping)?,
+            cpu_seconds: process::own_cpu_seconds() - before,
+        };
+        let found = scorer.manifest().clone();
+        drop((scorer, parts));
         artifact::remove(&place)?;
         let last = refit(found.rounds_added, found.chosen.as_ref().map(|chosen| chosen.at));
         let parts = self.rows.read(&last)?;
@@ -88,6 +98,7 @@ impl Attempt<'_> {
             metrics: found.metrics,
             chosen: found.chosen,
             row_rounds: found.row_rounds + made.row_rounds,
+            searched: Some(searched),
             ..made
         })
     }
@@ -173,7 +184,8 @@ impl Attempt<'_> {
         let selected = |at: usize| Some((at, *self.selections.get(at)?));
         let chosen = job.choice.and_then(selected);
         let chosen = chosen.map(|(at, selection)| Chosen { at, selection, losses: Vec::new() });
-        let row_rounds = parts.train.len() as u64 * manifest.rounds_added.max(1) as u64;
+        let trained = parts.train.len() as u64 * manifest.rounds_added.max(1) as u64;
+        let row_rounds = job.row_rounds + trained;
         Ok(Manifest { chosen, row_rounds, ..manifest })
     }
 }

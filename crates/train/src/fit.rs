@@ -145,6 +145,7 @@ pub(crate) fn blank(job: &Job, parts: &Parts, encodings: Encodings) -> Manifest 
         stopping_rows: parts.stopping.len(),
         chosen: None,
         row_rounds: 0,
+        searched: None,
         judged_parent: job.judged_parent.clone(),
         warm_started_from: None,
         profile: None,

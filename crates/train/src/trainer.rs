@@ -37,6 +37,9 @@ pub struct Job {
     /// Which of the dataset's selections trains; nothing leaves that to the training.
     #[serde(default)]
     pub choice: Option<usize>,
+    /// Rows times rounds that led to this job: those of the version that was judged.
+    #[serde(default)]
+    pub row_rounds: u64,
     /// The version to continue.
     pub warm_start: Option<WarmStart>,
     /// For a refit: the version that was judged.
@@ -198,6 +201,7 @@ impl Job {
             dataset: None,
             part: Part::Fit,
             choice: None,
+            row_rounds: 0,
             warm_start: None,
             judged_parent: None,
             output: output.to_owned(),

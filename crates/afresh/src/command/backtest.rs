@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration as Elapsed, Instant};
 
 use afresh_config::Config;
-use afresh_config::config::ModelConfig;
+use afresh_config::config::{ModelConfig, TrainingWindow as ConfigWindow};
+use afresh_core::policy::Refit;
 use afresh_core::time::Duration;
 use afresh_data::schema::Task;
 use afresh_engine::feed::Feed;
 use afresh_engine::settings::TrainingWindow;
+use afresh_engine::workshop::Shipped;
 use afresh_policy::prices::{Priced, Prices};
 use afresh_sim::backtest::apart::{self, apart};
 use afresh_sim::backtest::past::{Past, Plan, Progress};
@@ -25,8 +27,8 @@ use super::Context;
 use crate::fault::Fault;
 use crate::{output, wiring};
 
-/// Windows that are tried besides the configured one, in periods.
-const WINDOWS_TRIED: [u64; 2] = [4, 12];
+/// The shortest window that is tried by itself.
+const SHORT_WINDOW_PERIODS: u64 = 4;
 
 /// Replays many policies over the same history: parameters are tuned on the first half and scored on
 /// the second, beside the best schedule that hindsight allows. Prints what each would have gained and
@@ -36,20 +38,22 @@ const WINDOWS_TRIED: [u64; 2] = [4, 12];
 #[command(after_help = "\
 Examples:
   afresh backtest examples/flights/afresh.toml
-  afresh backtest --windows all,28d,84d --per-run 5
+  afresh backtest --windows all,28d,'half-life 84d' --per-run 5
   afresh backtest --apply
   afresh backtest --json | jq '.recommended'
 
 How to read the table: `cost` is loss times its price plus retrainings times theirs; `regret` what it
 cost more than hindsight; `recovered` the share of what hindsight saves beside the better of never and
-always; `at equal runs` the same beside a hindsight that may retrain no more often.")]
+always; `at equal runs` the same beside a hindsight that may retrain no more often; `on its window` beside one
+that retrains on the same window. `–`: there is next to nothing to win.")]
 pub struct Arguments {
     /// Configuration file or directory; `--config` where it is left out.
     path: Option<PathBuf>,
     /// The model, where there are several.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Training windows to try: lengths such as 28d, or `all`. The configured one is always tried.
+    /// Training windows to try, as `data.window` writes them: `all`, 28d, `half-life 84d`, `sample 50000`, `auto`. The
+    /// configured one is always tried; the others by default are all, 4 and 12 periods, a half-life of 12 and `auto`.
     #[arg(long, value_delimiter = ',', value_name = "WINDOW", value_parser = window)]
     windows: Vec<TrainingWindow>,
     /// Price of one unit of loss on one row.
@@ -71,10 +75,13 @@ pub struct Arguments {
     /// versions that hang on the one before it makes what is left.
     #[arg(long, value_name = "NUMBER")]
     max_trainings: Option<usize>,
-    /// Leave out choosing the window anew at each retraining.
+    /// How long it takes from the end of a training until its version serves; `replay.deployment` where it is left out.
+    #[arg(long, value_name = "DURATION", value_parser = deployment)]
+    deployment: Option<Duration>,
+    /// Leave out `auto`, which chooses the window anew at each retraining and trains on several for that.
     #[arg(long)]
     no_auto: bool,
-    /// Leave out versions that hang on the one before: trained since the last run, or incrementally.
+    /// Leave out versions that hang on the one before: trained since the last run or change, or incrementally.
     #[arg(long)]
     no_apart: bool,
     /// Write the recommended policy and window into the configuration; all else there stays.
@@ -94,7 +101,7 @@ impl Arguments {
         fs::create_dir_all(&state)
             .with_context(|| format!("failed to create {}", state.display()))?;
         let plan = self.plan(&config, model, &state);
-        let names = plan.windows.iter().map(|window| name(*window)).collect::<Vec<_>>();
+        let names = plan.windows.iter().map(TrainingWindow::to_string).collect::<Vec<_>>();
         let prices = self.prices(model);
         let workshop = workshop(&config, model, &state, prices).await?;
         let bar = Bar::new(context.json);
@@ -105,7 +112,7 @@ impl Arguments {
         let Prices { priced, per_loss, per_run, per_cpu_hour } = prices;
         let stated = Stated { priced, per_loss, per_run, per_cpu_hour };
         let metric = model.judging.metric;
-        let backtest = compete(&past, trainings, stated, metric, !self.no_auto);
+        let backtest = compete(&past, trainings, stated, metric);
         let backtest = backtest.with_context(failed)?;
         let growths = self.growths(&model.recipe.engine);
         let left = self.max_trainings.map(|most| most.saturating_sub(backtest.trainings.distinct));
@@ -157,10 +164,12 @@ impl Arguments {
         match engine {
             _ if self.no_apart => Vec::new(),
             Engine::BoostedTrees(_) | Engine::Linear(_) => {
-                vec![Growth::SinceLastRun, Growth::Incremental]
+                vec![Growth::SinceLastRun, Growth::SinceChange, Growth::Incremental]
             }
             // A command is not known to go on where another left off.
-            Engine::Command(_) | Engine::Forest(_) | Engine::Constant => vec![Growth::SinceLastRun],
+            Engine::Command(_) | Engine::Forest(_) | Engine::Constant => {
+                vec![Growth::SinceLastRun, Growth::SinceChange]
+            }
         }
     }
 
@@ -168,15 +177,18 @@ impl Arguments {
         let settings = wiring::settings(config, model, state);
         let configured = match settings.windows.scheduled {
             // What a version trains on hangs on the one before: not a column of this grid.
-            TrainingWindow::SinceLastRun => TrainingWindow::All,
-            window @ (TrainingWindow::All | TrainingWindow::Last(_)) => window,
+            TrainingWindow::SinceLastRun | TrainingWindow::SinceChange => TrainingWindow::All,
+            window => window,
         };
         let mut windows = vec![configured];
         let period = config.replay.period;
-        let tried = WINDOWS_TRIED.map(|periods| TrainingWindow::Last(Duration(periods * period.0)));
-        let defaults = [TrainingWindow::All].into_iter().chain(tried).collect::<Vec<_>>();
+        let short = TrainingWindow::Last(Duration(SHORT_WINDOW_PERIODS * period.0));
+        let beside = [short, TrainingWindow::Auto];
+        let defaults = TrainingWindow::candidates(period).into_iter().chain(beside);
+        let defaults = defaults.collect::<Vec<_>>();
         for window in if self.windows.is_empty() { &defaults } else { &self.windows } {
-            if !windows.contains(window) {
+            let left_out = self.no_auto && *window == TrainingWindow::Auto;
+            if !windows.contains(window) && !left_out {
                 windows.push(*window);
             }
         }
@@ -185,6 +197,11 @@ impl Arguments {
             period,
             warm_up: config.replay.warm_up,
             rounds: wiring::rounds(&model.recipe.engine),
+            shipped: match model.policy.refit {
+                Refit::Yes => Shipped::Refit,
+                Refit::No => Shipped::Judged,
+            },
+            deployment: self.deployment.unwrap_or(config.replay.deployment),
             slots: self.slots.unwrap_or_else(|| wiring::cpu_slots(config)),
             trainings_max: self.max_trainings,
             cache: state.to_owned(),
@@ -235,23 +252,18 @@ async fn workshop(
     Ok(wiring::workshop(settings, feed)?)
 }
 
-/// As tables name a window.
-fn name(window: TrainingWindow) -> String {
-    match window {
-        TrainingWindow::All => "all".to_owned(),
-        TrainingWindow::Last(length) => length.to_string(),
-        TrainingWindow::SinceLastRun => "since-last-run".to_owned(),
+fn window(text: &str) -> Result<TrainingWindow, String> {
+    let wanted = || format!("write {}", ConfigWindow::WANTED);
+    match wiring::window(ConfigWindow::parse(text).ok_or_else(wanted)?) {
+        TrainingWindow::SinceLastRun | TrainingWindow::SinceChange => {
+            Err("is told apart from these, without being asked for: leave it out".to_owned())
+        }
+        window => Ok(window),
     }
 }
 
-fn window(text: &str) -> Result<TrainingWindow, String> {
-    if text == "all" {
-        return Ok(TrainingWindow::All);
-    }
-    let length = Duration::parse(text).filter(|length| *length > Duration::ZERO);
-    length
-        .map(TrainingWindow::Last)
-        .ok_or_else(|| "write a length such as 28d, or `all`".to_owned())
+fn deployment(text: &str) -> Result<Duration, String> {
+    Duration::parse(text).ok_or_else(|| "write a length of time such as 30min or 2h".to_owned())
 }
 
 fn price(text: &str) -> Result<f64, String> {

@@ -65,6 +65,7 @@ impl Shown<'_> {
             "regret",
             "recovered",
             "at equal runs",
+            "on its window",
         ];
         let mut rows = table(&header);
         rows.add_row([
@@ -79,6 +80,7 @@ impl Shown<'_> {
             "0.0".to_owned(),
             "100 %".to_owned(),
             "100 %".to_owned(),
+            "".to_owned(),
         ]);
         for (place, (scored, showing)) in self.entries().enumerate() {
             let plain =
@@ -99,6 +101,7 @@ impl Shown<'_> {
                 format!("{:.1}", scored.regret),
                 percent(scored.recovered),
                 percent(scored.recovered_at_equal_budget),
+                percent(scored.recovered_on_window),
             ]);
         }
         line(rows);
@@ -149,6 +152,17 @@ impl Shown<'_> {
                 line("Hindsight saves next to nothing beside retraining in every period.");
             }
             None => line("Hindsight saves next to nothing: leave the model alone."),
+        }
+        let alone = outcome.by_pick.iter().find(|alone| alone.pick == best.entry.pick);
+        if let Some(alone) = alone {
+            line(format_args!(
+                "Of the {:.1} that hindsight costs less, {:.1} are when to retrain on {}, {:.1} are another \
+                 window each time.",
+                best.regret,
+                best.way.cost() - alone.oracle,
+                self.pick(best.entry.pick),
+                alone.oracle - outcome.oracle.cost,
+            ));
         }
         let (rule, window) = self.recommended();
         line("");
@@ -244,6 +258,7 @@ impl Shown<'_> {
                 "regret": scored.regret,
                 "recovered": scored.recovered,
                 "recovered_at_equal_budget": scored.recovered_at_equal_budget,
+                "recovered_on_window": scored.recovered_on_window,
                 "above_recommended": scored.above_recommended,
             })
         });
@@ -299,6 +314,9 @@ impl Shown<'_> {
             "apart": apart.collect::<Vec<_>>(),
             "never": outcome.never,
             "always": outcome.always,
+            "windows": outcome.by_pick.iter().map(|alone| json!({
+                "window": self.pick(alone.pick), "oracle": alone.oracle, "always": alone.always,
+            })).collect::<Vec<_>>(),
             "oracle": {
                 "cost": outcome.oracle.cost,
                 "metric_mean": backtest.oracle.metric_mean,
@@ -446,7 +464,6 @@ impl Shown<'_> {
 
     fn pick(&self, pick: Pick) -> String {
         match pick {
-            Pick::Auto => "auto".to_owned(),
             Pick::Grown(growth) => grown(growth).to_owned(),
             Pick::Window(window) => self.windows[window].clone(),
         }
@@ -457,6 +474,7 @@ impl Shown<'_> {
 fn grown(growth: Growth) -> &'static str {
     match growth {
         Growth::SinceLastRun => "since-last-run",
+        Growth::SinceChange => "since-change",
         Growth::Incremental => "incremental",
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use afresh_config::Config;
-use afresh_config::config::{ModelConfig, TrainingWindow};
+use afresh_config::config::ModelConfig;
 use afresh_core::event::Outcome as RunOutcome;
 use afresh_core::gate;
 use afresh_core::history::RunRecord;
@@ -20,7 +20,7 @@ pub fn of(outcome: &Outcome, config: &Config, model: &ModelConfig, path: &Path) 
         metric: outcome.metric.name().to_owned(),
         higher_is_better: outcome.metric.higher_is_better(),
         period: config.replay.period.to_string(),
-        window: window(model.windows.scheduled),
+        window: crate::wiring::window(model.windows.scheduled).to_string(),
         generated_from: relative(path),
         periods: outcome
             .periods
@@ -73,15 +73,6 @@ pub fn of(outcome: &Outcome, config: &Config, model: &ModelConfig, path: &Path) 
         runs: outcome.runs.iter().map(|record| run(record, outcome)).collect(),
         policy: policy(model),
         notes: notes(outcome),
-    }
-}
-
-/// A window in words.
-pub fn window(window: TrainingWindow) -> String {
-    match window {
-        TrainingWindow::All => "all".to_owned(),
-        TrainingWindow::Last(length) => length.to_string(),
-        TrainingWindow::SinceLastRun => "since-last-run".to_owned(),
     }
 }
 

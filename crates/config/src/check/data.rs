@@ -24,7 +24,8 @@ pub(super) fn check(
 ) -> Option<Checked> {
     let at = section.as_ref().map_or_else(|| model.clone(), |section| section.at.clone());
     let section = section.unwrap_or_default_section();
-    let windows = windows(section.window.as_ref().map(|window| &window.value), context.preset);
+    let window = section.window.as_ref().map(|window| &window.value);
+    let windows = windows(window, context.preset, findings);
     roles(&section, findings);
     if let Some(positive) = &section.positive
         && context.task != afresh_data::schema::Task::Binary
@@ -150,7 +151,7 @@ impl Role {
 }
 
 /// What is written, and the preset's windows for the rest.
-fn windows(written: Option<&Window>, preset: Preset) -> Windows {
+fn windows(written: Option<&Window>, preset: Preset, findings: &mut Findings) -> Windows {
     let days = |days| TrainingWindow::Last(Duration::days(days));
     let defaults = match preset {
         Preset::Recommended => Windows::all(days(90)),
@@ -166,6 +167,16 @@ fn windows(written: Option<&Window>, preset: Preset) -> Windows {
         None => defaults,
         Some(Window::One(window)) => Windows::all(*window),
         Some(Window::Each(each)) => {
+            if let Some(auto) =
+                each.incremental.as_ref().filter(|window| window.value == TrainingWindow::Auto)
+            {
+                findings.add(
+                    &auto.at,
+                    "`data.window.incremental` is \"auto\", and a run that continues the champion has \
+                     nothing to choose",
+                    "write `since-last-run`",
+                );
+            }
             let other = each.other.as_ref().map(|window| window.value);
             let pick = |window: Option<&Placed<TrainingWindow>>, default| {
                 window.map(|window| window.value).or(other).unwrap_or(default)
@@ -175,7 +186,8 @@ fn windows(written: Option<&Window>, preset: Preset) -> Windows {
                 triggered: pick(each.triggered.as_ref(), defaults.triggered),
                 online: pick(each.online.as_ref(), defaults.online),
                 active: pick(each.active.as_ref(), defaults.active),
-                incremental: pick(each.incremental.as_ref(), defaults.incremental),
+                incremental: Windows::all(pick(each.incremental.as_ref(), defaults.incremental))
+                    .incremental,
             }
         }
     }

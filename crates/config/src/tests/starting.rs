@@ -52,7 +52,7 @@ fn flights_are_guessed_right() {
         label = "label"  # what is predicted
         positive = 1  # the label's positive value
         label_time = "label_time"  # when the label was known
-        window = "90d"  # rows that a run trains on: a length, "all" or "since-last-run"
+        window = "90d"  # rows that a run trains on: a length, "all", "auto" …
 
         [model.flights-nyc-2013.train]
         engine = "boosted-trees"

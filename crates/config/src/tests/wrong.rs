@@ -197,10 +197,10 @@ fn columns_have_one_role() {
               3:15 `data.exclude` is 2 | write a text in double quotes that is not empty
             source = "a.csv"
             window = "forever"
-              3:10 `data.window` is "forever" | write `all`, `since-last-run`, or a length of time such as `90d`
+              3:10 `data.window` is "forever" | write `all`, a length of time such as `90d`, `half-life 90d`, `sample 50000`, `since-last-run`, `since-change` or `auto`
             source = "a.csv"
             window = "auto"
-              3:10 `data.window` is "auto", which this version does not offer | write `all`, `since-last-run`, or a length of time such as `90d`
+              no problem
             source = "a.csv"
             window = { scheduled = "90d", trigered = "all" }
               3:31 unknown key `data.window.trigered` | did you mean `triggered`?

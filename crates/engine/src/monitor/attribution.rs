@@ -6,7 +6,6 @@ use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::{Column, MISSING, Rows, Values};
 use afresh_data::schema::{Schema, Task};
 use afresh_data::spec::Columns;
-use afresh_data::split::{self, Part};
 use afresh_ml::drift::{self, Reference};
 use afresh_ml::rng::Rng;
 use afresh_train::error::Error;
@@ -88,7 +87,7 @@ pub async fn of_period<S: Store>(
     let dataset = workshop.dataset_of(store, version).await?;
     let window = Window { from: dataset.window.from, to: period.to };
     let rows = workshop.rows(window, Columns::All).await?;
-    let trained = split::positions(&rows, dataset.window, &dataset.cuts, Part::Fit);
+    let trained = workshop.trained_on(version, &dataset, &rows)?;
     let current = rows.range(period).collect::<Vec<_>>();
     let [before, after] = [trained, current].map(|positions| {
         let count = positions.len().min(rows_max);

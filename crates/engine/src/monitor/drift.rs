@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 use afresh_core::id::VersionId;
 use afresh_core::time::{Duration, Window};
 use afresh_data::rows::{Column, Rows, Values};
-use afresh_data::split::{self, Part};
 use afresh_ml::drift::calibrate::{self, Threshold};
 use afresh_ml::drift::sketch::{BUDGET_BYTES_MIN, ColumnSketch};
 use afresh_ml::drift::{self, Drift, Reference};
@@ -67,7 +66,7 @@ impl Monitor {
             return Ok(Arc::clone(prepared));
         }
         let dataset = &subject.dataset;
-        let positions = split::positions(rows, dataset.window, &dataset.cuts, Part::Fit);
+        let positions = workshop.trained_on(subject.version, dataset, rows)?;
         let trained = rows.select(&positions);
         let mut columns = Vec::with_capacity(trained.columns.len());
         if !trained.is_empty() {
@@ -76,10 +75,11 @@ impl Monitor {
                 columns.push(reference.map_err(wrong)?);
             }
         }
+        let window = workshop.selection(subject.version, dataset)?.window;
         let threshold = match workshop.settings().drift {
             settings::Drift::Threshold(value) => Threshold::Chosen { value },
             settings::Drift::ExpectedRunTime(expected) => {
-                calibrated(rows, dataset.window, period, expected, &subject.importance)?
+                calibrated(rows, window, period, expected, &subject.importance)?
             }
         };
         let prepared = Arc::new(Prepared { columns, threshold });

@@ -6,7 +6,7 @@ use std::ops::Range;
 use afresh_core::history::Role;
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::{Rows, Values};
-use afresh_ml::decay::adwin::{self, Adwin};
+use afresh_ml::decay::rise::Rise;
 use afresh_ml::decay::{Direction, ttest};
 use afresh_ml::drift::{ColumnDrift, Drift};
 use afresh_ml::metrics::Task;
@@ -14,6 +14,7 @@ use afresh_ml::metrics::loss::{errors, row_losses};
 use afresh_policy::observation::{Alarms, Evidence, Retired};
 use afresh_policy::prices::Priced;
 use afresh_policy::rule::{Detector, Rule};
+use afresh_train::artifact::Manifest;
 
 use super::decay::available;
 use super::{DecayReport, Monitor, Subject};
@@ -31,11 +32,12 @@ const BUCKETS: usize = 24;
 /// A bucket with fewer rows says nothing.
 const BUCKET_ROWS_MIN: usize = 30;
 
-/// CPU hours of a training on `rows` rows of `features` columns, estimated without a clock.
+/// CPU hours of the run that made a version, estimated without a clock.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
-pub fn estimated_hours(rows: usize, features: usize, rounds: usize) -> f64 {
-    (rows * features * rounds.max(1)) as f64 * TRAINING_SECONDS_PER_VALUE_AND_ROUND / 3_600.0
+#[expect(clippy::cast_precision_loss, reason = "counts of rows and rounds stay below 2^53")]
+pub fn estimated_hours(made: &Manifest) -> f64 {
+    let values = made.row_rounds() as f64 * made.schema.features.len() as f64;
+    values * TRAINING_SECONDS_PER_VALUE_AND_ROUND / 3_600.0
 }
 
 /// What of each row has a price.
@@ -135,35 +137,6 @@ pub fn smallest_p(columns: &[ColumnDrift]) -> Option<f64> {
     smallest.is_finite().then(|| (smallest * tests).min(1.0))
 }
 
-/// A rise of the losses that ADWIN saw since a champion's training.
-#[derive(Clone, Debug)]
-pub struct Rise {
-    window: Adwin,
-    rose: bool,
-}
-
-impl Default for Rise {
-    fn default() -> Rise {
-        Rise { window: Adwin::new(adwin::Parameters::default()), rose: false }
-    }
-}
-
-impl Rise {
-    /// Takes losses in order of availability.
-    pub fn update_many(&mut self, losses: &[f64]) {
-        for loss in losses {
-            let before = self.window.estimation();
-            self.rose |= self.window.update(*loss) && before < self.window.estimation();
-        }
-    }
-
-    /// It stands as long as the newest mean is above the baseline.
-    #[must_use]
-    pub fn stands(&self, mean: Option<f64>, baseline: f64) -> bool {
-        self.rose && mean.is_some_and(|mean| baseline < mean)
-    }
-}
-
 impl Monitor {
     /// [`unit_of_loss`] of a model, settled when it is first looked at.
     pub(super) async fn unit<S: Store>(
@@ -205,10 +178,7 @@ impl Monitor {
         let by = workshop.settings().advice.prices.priced;
         let newest = available(rows, subject, period.from, period.to);
         let labels = newest.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
-        let manifest = workshop.scorer(subject.version)?;
-        let manifest = manifest.manifest();
-        let features = manifest.schema.features.len();
-        let run = estimated_hours(manifest.rows, features, manifest.rounds_added);
+        let run = estimated_hours(workshop.scorer(subject.version)?.manifest());
         let before = Window { from: period.from.before(period.length()), to: period.from };
         let mut evidence = Evidence {
             alarms: alarms(workshop, subject, rows, period, decay)?,

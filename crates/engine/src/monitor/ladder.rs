@@ -4,7 +4,6 @@
 use afresh_core::id::VersionId;
 use afresh_core::time::Window;
 use afresh_data::spec::Columns;
-use afresh_data::split::{self, Part};
 use afresh_ml::decay::Direction;
 use afresh_ml::decay::ttest;
 use afresh_ml::drift::calibrate::{FIXED, Threshold};
@@ -106,7 +105,7 @@ pub async fn predictions<S: Store>(
     workshop.bring(version).await?;
     let window = Window { from: dataset.window.from.min(period.from), to: period.to };
     let rows = workshop.rows(window, Columns::All).await?;
-    let trained = split::positions(&rows, dataset.window, &dataset.cuts, Part::Fit);
+    let trained = workshop.trained_on(version, &dataset, &rows)?;
     let current = rows.range(period).collect::<Vec<_>>();
     if trained.len() < ROWS_MIN || current.len() < ROWS_MIN {
         return Ok(None);

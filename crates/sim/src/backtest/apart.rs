@@ -118,7 +118,7 @@ fn through(past: &Past, backtest: &Backtest, rule: &Rule, growth: Growth) -> Way
 fn went(past: &Past, backtest: &Backtest, metric: Metric, way: Way) -> Went {
     let outcome = &backtest.outcome;
     let best = &outcome.scored[outcome.recommended].way.costs;
-    let showing = Known::new(past, metric).showing(backtest.split, &way.served, &[]);
+    let showing = Known::new(past, metric).showing(backtest.split, &way.served);
     Went {
         showing,
         recovered: recovered(outcome.never, outcome.always, outcome.oracle.cost, way.cost()),

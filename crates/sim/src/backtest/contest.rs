@@ -17,6 +17,8 @@ use super::world::{Look, Paid, Stretch, Tariff, World};
 
 /// Resamples behind an interval.
 const RESAMPLES: usize = 1_000;
+/// Share of them on either side of an interval.
+const TAIL: f64 = 0.025;
 /// Seed of the resampling: the same history gives the same report.
 const SEED: u64 = 20_260_101;
 /// Where hindsight saves less than this share of what never costs, there is nothing to win.
@@ -92,6 +94,8 @@ pub struct Scored {
     pub recovered: Option<f64>,
     /// The same beside an oracle with no more retrainings than the entry had.
     pub recovered_at_equal_budget: Option<f64>,
+    /// The same beside an oracle that retrains on the entry's own window: what it lost by its choice of when.
+    pub recovered_on_window: Option<f64>,
     /// Cost above the recommended entry's: mean and 95 % interval, by blocks of periods.
     pub above_recommended: Interval,
 }
@@ -116,6 +120,8 @@ pub struct Outcome {
     pub recommended: usize,
     /// Hindsight over the second half.
     pub oracle: Plan,
+    /// By pick: the cost of hindsight that may retrain on it alone, and of always on it.
+    pub by_pick: Vec<Alone>,
     /// Cost of never and of always on the configured window, over the second half.
     pub never: f64,
     /// As `never`.
@@ -124,6 +130,17 @@ pub struct Outcome {
     pub walk_forward: WalkForward,
     /// What serves when scoring begins.
     pub champion: Serving,
+}
+
+/// One window by itself, over the second half.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alone {
+    /// On what data.
+    pub pick: Pick,
+    /// Cost of hindsight over when to retrain on it.
+    pub oracle: f64,
+    /// Cost of retraining on it in every period.
+    pub always: f64,
 }
 
 /// The entry chosen anew for each stretch of the second half, from all periods before it.
@@ -200,13 +217,14 @@ impl<W: World + Sync> Contest<'_, W> {
     /// Decides over a field of this contest.
     pub fn decide(&self, field: &Field) -> Result<Outcome, WrongPrice> {
         let entries = field.entries(self.split);
-        let recommended = recommend(&entries);
+        let recommended = self.recommend(&entries);
         let champion = self.champion();
         let stretch = self.stretch(champion);
         let oracle = oracle::best(&stretch)?;
         let ways = in_parallel(&entries, |entry| self.scored(&entry.rule, entry.pick, champion));
         let (never, always) = self.plain(champion);
         let walk_forward = self.walk_forward(field, champion, never, always, &oracle);
+        let by_pick = self.by_pick(champion)?;
         let best = ways[recommended].costs.clone();
         let mut equals = BTreeMap::new();
         let mut scored = Vec::with_capacity(entries.len());
@@ -217,12 +235,16 @@ impl<W: World + Sync> Contest<'_, W> {
             };
             equals.insert(way.runs, equal);
             let cost = way.cost();
+            let alone = by_pick.iter().find(|alone| alone.pick == entry.pick);
+            let on_window =
+                alone.and_then(|alone| recovered(never, alone.always, alone.oracle, cost));
             scored.push((
                 place == recommended,
                 Scored {
                     regret: cost - oracle.cost,
                     recovered: recovered(never, always, oracle.cost, cost),
                     recovered_at_equal_budget: recovered(never, always, equal, cost),
+                    recovered_on_window: on_window,
                     above_recommended: interval(&difference(&way.costs, &best)),
                     entry,
                     way,
@@ -232,13 +254,13 @@ impl<W: World + Sync> Contest<'_, W> {
         scored.sort_by(|(_, a), (_, b)| a.way.cost().total_cmp(&b.way.cost()));
         let recommended = scored.iter().position(|(is, _)| *is).unwrap_or(0);
         let scored = scored.into_iter().map(|(_, scored)| scored).collect();
-        Ok(Outcome { scored, recommended, oracle, never, always, walk_forward, champion })
+        Ok(Outcome { scored, recommended, oracle, by_pick, never, always, walk_forward, champion })
     }
 
     /// Only the recommended entry of a field, scored, and what it is measured by.
     pub fn recommended(&self, field: &Field) -> Result<Recommended, WrongPrice> {
         let entries = field.entries(self.split);
-        let entry = entries[recommend(&entries)].clone();
+        let entry = entries[self.recommend(&entries)].clone();
         let champion = self.champion();
         let oracle = oracle::best(&self.stretch(champion))?.cost;
         let way = self.scored(&entry.rule, entry.pick, champion);
@@ -273,6 +295,21 @@ impl<W: World + Sync> Contest<'_, W> {
         (cost(Rule::Never), cost(Rule::Always))
     }
 
+    /// What each window is worth by itself.
+    fn by_pick(&self, champion: Serving) -> Result<Vec<Alone>, WrongPrice> {
+        let windows = self.picks.iter().filter_map(|pick| match *pick {
+            Pick::Window(window) => Some((*pick, window)),
+            Pick::Grown(_) => None,
+        });
+        let alone = windows.map(|(pick, window)| {
+            let stretch = Stretch { only: Some(window), ..self.stretch(champion) };
+            let oracle = oracle::best(&stretch)?.cost;
+            let always = self.scored(&Rule::Always, pick, champion).cost();
+            Ok(Alone { pick, oracle, always })
+        });
+        alone.collect()
+    }
+
     /// What serves when scoring begins: trained then on the configured window, where that is possible.
     fn champion(&self) -> Serving {
         let (period, window) = (self.split, self.home);
@@ -286,7 +323,7 @@ impl<W: World + Sync> Contest<'_, W> {
 
     fn stretch(&self, champion: Serving) -> Stretch<'_, W> {
         let (world, tariff) = (self.world, self.tariff);
-        Stretch { world, tariff, from: self.split, to: world.periods(), champion }
+        Stretch { world, tariff, from: self.split, to: world.periods(), champion, only: None }
     }
 
     /// Known at the end of the first half.
@@ -325,7 +362,7 @@ impl<W: World + Sync> Contest<'_, W> {
         for start in (from..to).step_by(step) {
             let end = (start + step).min(to);
             let entries = field.entries(start);
-            let chosen = &entries[recommend(&entries)];
+            let chosen = &entries[self.recommend(&entries)];
             let policy = (&chosen.rule, chosen.pick);
             let standing_now = standing.take().unwrap_or_else(|| {
                 let first = Standing::first();
@@ -337,6 +374,36 @@ impl<W: World + Sync> Contest<'_, W> {
             standing = Some(way.end);
         }
         WalkForward { cost, recovered: recovered(never, always, oracle.cost, cost), stretches }
+    }
+}
+
+impl<W: World> Contest<'_, W> {
+    /// Share of resamples on either side of the interval by which windows are told apart: the best was picked among so many
+    /// (Bonferroni).
+    fn doubt(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a few windows")]
+        let picks = self.picks.len().max(1) as f64;
+        TAIL / picks
+    }
+
+    /// The simplest entry of those that the tuning periods cannot tell from the cheapest.
+    fn recommend(&self, entries: &[Entry]) -> usize {
+        let cost = |place: &usize| 0.0 + entries[*place].tuning.iter().sum::<f64>();
+        let places = || 0..entries.len();
+        let Some(best) = places().min_by(|a, b| cost(a).total_cmp(&cost(b))) else { return 0 };
+        let alike = places().filter(|place| {
+            let above = difference(&entries[*place].tuning, &entries[best].tuning);
+            *place == best || resampled(&above, self.doubt()).low <= 0.0
+        });
+        let simplicity = |place: &usize| {
+            let Entry { rule, pick, .. } = &entries[*place];
+            let chosen = matches!(pick, Pick::Window(window) if self.world.is_chosen(*window));
+            // The owner's own window needs no reason, every other one does.
+            (rule.parts() + usize::from(chosen), *pick != Pick::Window(self.home))
+        };
+        alike
+            .min_by(|a, b| simplicity(a).cmp(&simplicity(b)).then(cost(a).total_cmp(&cost(b))))
+            .unwrap_or(best)
     }
 }
 
@@ -403,25 +470,6 @@ pub fn recovered(never: f64, always: f64, oracle: f64, cost: f64) -> Option<f64>
     (to_win >= WORTH_WINNING * never && to_win > 0.0).then(|| (start - cost) / to_win)
 }
 
-/// The simplest entry of those that the tuning periods cannot tell from the cheapest.
-fn recommend(entries: &[Entry]) -> usize {
-    let cost = |place: &usize| 0.0 + entries[*place].tuning.iter().sum::<f64>();
-    // Live no policy chooses its window anew: that is shown, and not recommended.
-    let places = || (0..entries.len()).filter(|place| entries[*place].pick != Pick::Auto);
-    let Some(best) = places().min_by(|a, b| cost(a).total_cmp(&cost(b))) else { return 0 };
-    let alike = places().filter(|place| {
-        let above = difference(&entries[*place].tuning, &entries[best].tuning);
-        *place == best || interval(&above).low <= 0.0
-    });
-    let simplicity = |place: &usize| {
-        let entry = &entries[*place];
-        entry.rule.parts()
-    };
-    alike
-        .min_by(|a, b| simplicity(a).cmp(&simplicity(b)).then(cost(a).total_cmp(&cost(b))))
-        .unwrap_or(best)
-}
-
 pub(super) fn difference(costs: &[f64], others: &[f64]) -> Vec<f64> {
     costs.iter().zip(others).map(|(cost, other)| cost - other).collect()
 }
@@ -430,6 +478,11 @@ pub(super) fn difference(costs: &[f64], others: &[f64]) -> Vec<f64> {
 /// as long as the series' own dependence asks (Politis & White 2004).
 #[must_use]
 pub fn interval(values: &[f64]) -> Interval {
+    resampled(values, TAIL)
+}
+
+/// The same with another share of the resamples on either side.
+fn resampled(values: &[f64], tail: f64) -> Interval {
     let total = 0.0 + values.iter().sum::<f64>();
     if values.iter().all(|value| value.abs() <= f64::EPSILON) {
         return Interval { total, low: total, high: total };
@@ -450,7 +503,14 @@ pub fn interval(values: &[f64]) -> Interval {
     }
     sums.sort_by(f64::total_cmp);
     let at = |place: usize| sums[place.min(sums.len() - 1)];
-    Interval { total, low: at(RESAMPLES / 40), high: at(RESAMPLES - RESAMPLES / 40) }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a few thousand"
+    )]
+    let outside = (RESAMPLES as f64 * tail) as usize;
+    Interval { total, low: at(outside), high: at(RESAMPLES - outside) }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -2,26 +2,31 @@
 //! after it, and looked at only where a policy's way leads.
 
 mod cache;
+mod chosen;
 mod grow;
 mod sight;
 mod train;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use afresh_core::id::VersionId;
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::rows::Rows;
+use afresh_data::selection::Selection;
 use afresh_engine::monitor::evidence::guess;
 use afresh_engine::settings::TrainingWindow;
-use afresh_engine::workshop::Workshop;
+use afresh_engine::workshop::{Shipped, Workshop};
 use afresh_ml::metrics::{Metric, Task};
 use afresh_policy::observation::Observation;
 use afresh_policy::oracle::Serving;
 use afresh_policy::prices::Priced;
+use afresh_train::artifact::Searched;
 
 pub use train::{Failed, Progress, Trainings};
 
+use self::chosen::Alias;
 use super::walk::Missing;
 use super::world::{Grown, Growth, Look, World};
 
@@ -34,8 +39,12 @@ pub struct Plan {
     pub period: Duration,
     /// Time before the first version is trained.
     pub warm_up: Duration,
-    /// Rounds of every training.
+    /// Rounds of a training whose rows are too few to say when to stop.
     pub rounds: usize,
+    /// What a run ships.
+    pub shipped: Shipped,
+    /// From the end of a training until its version serves.
+    pub deployment: Duration,
     /// Trainings at a time.
     pub slots: usize,
     /// Trainings at most; none is begun where the plan needs more.
@@ -51,9 +60,11 @@ pub struct Past {
     rows: Arc<Rows>,
     task: Task,
     periods: Vec<Window>,
-    windows: usize,
+    windows: Vec<TrainingWindow>,
     /// By period of the training and window; `None` where it failed.
     cells: Vec<Option<Cell>>,
+    /// Cells that are others'.
+    aliases: BTreeMap<usize, Alias>,
     /// One period before the first, on the first window: what the first version is judged by.
     before: Option<Cell>,
     /// Rows that became available in each period, in that order.
@@ -71,8 +82,12 @@ pub struct Past {
     references: Mutex<sight::References>,
     /// Versions that hang on the one before, in the order in which they were asked for: windows after those of the grid.
     grown: Vec<Sprout>,
-    /// Rounds of every full training.
+    /// As [`Plan::rounds`].
     rounds: usize,
+    /// As [`Plan::shipped`].
+    shipped: Shipped,
+    /// As [`Plan::deployment`].
+    deployment: Duration,
     /// Where versions and scores are kept, and of which rows.
     cache: PathBuf,
     fingerprint: String,
@@ -91,13 +106,17 @@ struct Sprout {
 pub struct Cell {
     version: VersionId,
     as_of: Timestamp,
-    /// Event times that trained it.
-    window: Window,
+    /// The rows that trained it.
+    selection: Selection,
     cpu_hours: f64,
-    /// Rounds that its training went.
-    rounds: usize,
     /// CPU seconds that its training took when it was done.
     cpu_seconds: f64,
+    /// From when on available rows said when to stop.
+    stopping_from: Timestamp,
+    /// What the search came to.
+    searched: Option<Searched>,
+    /// Its part of `cpu_hours`.
+    search_hours: f64,
     importance: Vec<f64>,
     /// Position of the first row that has a prediction.
     first: usize,
@@ -170,7 +189,8 @@ impl Past {
     /// Recorded CPU seconds of a training.
     #[must_use]
     pub fn cpu_seconds(&self, serving: Serving) -> f64 {
-        self.cell(serving).map_or(0.0, |cell| cell.cpu_seconds)
+        let alias = self.aliases.get(&self.own_place(serving)).map(|alias| alias.cpu_seconds);
+        alias.or_else(|| Some(self.cell(serving)?.cpu_seconds)).unwrap_or(0.0)
     }
 
     /// Labels and predictions of the labelled rows of a period.
@@ -206,14 +226,20 @@ impl Past {
         }
     }
 
-    /// The first champion is the version trained on the first window when the first period begins.
+    /// Where a version's cell is.
     fn place(&self, serving: Serving) -> usize {
+        let own = self.own_place(serving);
+        self.aliases.get(&own).map_or(own, |alias| alias.to)
+    }
+
+    /// The first champion is the version trained on the first window when the first period begins.
+    fn own_place(&self, serving: Serving) -> usize {
         match serving {
             Serving::First => 0,
-            Serving::Trained { window, .. } if self.windows <= window => {
-                self.cells.len() + window - self.windows
+            Serving::Trained { window, .. } if self.windows.len() <= window => {
+                self.cells.len() + window - self.windows.len()
             }
-            Serving::Trained { period, window } => period * self.windows + window,
+            Serving::Trained { period, window } => period * self.windows.len() + window,
         }
     }
 
@@ -231,12 +257,27 @@ impl World for Past {
     }
 
     fn windows(&self) -> usize {
-        self.windows
+        self.windows.len()
+    }
+
+    fn is_chosen(&self, window: usize) -> bool {
+        self.windows.get(window) == Some(&TrainingWindow::Auto)
+    }
+
+    fn runs(&self, version: Serving) -> f64 {
+        let Serving::Trained { period, window } = version else { return 1.0 };
+        if !self.is_chosen(window) || self.is_chosen(0) {
+            return 1.0;
+        }
+        let usual = self.cpu_hours(Serving::Trained { period, window: 0 });
+        if usual > 0.0 { (self.cpu_hours(version) / usual).max(1.0) } else { 1.0 }
     }
 
     fn is_trained(&self, period: usize, window: usize) -> bool {
-        window < self.windows
-            && self.cells.get(period * self.windows + window).is_some_and(Option::is_some)
+        let version = Serving::Trained { period, window };
+        window < self.windows.len()
+            && period < self.periods.len()
+            && self.cells[self.place(version)].is_some()
     }
 
     fn grown(&self, period: usize, parent: Serving, growth: Growth) -> Grown {
@@ -245,12 +286,13 @@ impl World for Past {
         match found.map(|place| (place, &self.grown[place].cell)) {
             None => Grown::NotYet,
             Some((_, None)) => Grown::Failed,
-            Some((place, Some(_))) => Grown::Ready(self.windows + place),
+            Some((place, Some(_))) => Grown::Ready(self.windows.len() + place),
         }
     }
 
     fn cpu_hours(&self, version: Serving) -> f64 {
-        self.cell(version).map_or(0.0, |cell| cell.cpu_hours)
+        let alias = self.aliases.get(&self.own_place(version)).map(|alias| alias.cpu_hours);
+        alias.or_else(|| Some(self.cell(version)?.cpu_hours)).unwrap_or(0.0)
     }
 
     fn loss(&self, serving: Serving, period: usize) -> f64 {
@@ -263,7 +305,7 @@ impl World for Past {
         let (Some(cell), Some(next)) = (self.cell(serving), self.cell(next)) else { return 0.0 };
         let from = self.periods[period].from;
         let takes = next.training_takes();
-        let to = from.after(takes).min(self.periods[period].to);
+        let to = from.after(takes).after(self.deployment).min(self.periods[period].to);
         0.0 + cell.costs_on(self.rows.range(Window { from, to })).sum::<f64>()
     }
 

@@ -22,9 +22,6 @@ use super::world::{Grown, Growth, Look, Paid, Tariff, World};
 pub enum Pick {
     /// Always on this window of the grid.
     Window(usize),
-    /// Each time on the window whose model, trained a period earlier, does best on the rows that
-    /// became available since. All those trainings are paid for.
-    Auto,
     /// On what hangs on the version that serves: told apart from the grid.
     Grown(Growth),
 }
@@ -55,8 +52,6 @@ pub struct Way {
     pub served: Vec<Serving>,
     /// Retrainings.
     pub runs: usize,
-    /// Trainings of `Auto` that were only judged.
-    pub tried: Vec<Serving>,
     /// Where it ends.
     pub end: Standing,
     /// What it waits for: it ends before the period where this version would be trained.
@@ -139,7 +134,6 @@ pub fn walk(
         paid: Vec::with_capacity(length),
         served: Vec::with_capacity(length),
         runs: 0,
-        tried: Vec::new(),
         end: Standing::first(),
         missing: None,
     };
@@ -161,15 +155,7 @@ pub fn walk(
             None => (Choice::Keep, Paid::keep(world, at.serving, period)),
             Some(window) => {
                 let next = Serving::Trained { period, window };
-                let mut paid = Paid::switch(world, at.serving, period, next);
-                if pick == Pick::Auto {
-                    let (tried, share) = tried(world, period, next);
-                    // A price per run stands for its computing: more of that costs more.
-                    paid.runs += share;
-                    let hours = tried.iter().map(|version| world.cpu_hours(*version));
-                    paid.cpu_hours += hours.sum::<f64>();
-                    way.tried.extend(tried);
-                }
+                let paid = Paid::switch(world, at.serving, period, next);
                 if let Some(surf) = &mut surf {
                     surf.start(at.serving, next);
                 }
@@ -223,30 +209,5 @@ fn window(
             Grown::Failed => None,
             Grown::NotYet => return Err(Missing { period, parent, growth }),
         },
-        Pick::Auto => {
-            let can = (0..world.windows()).filter(|window| world.is_trained(period, *window));
-            let judged = can.map(|window| {
-                let before =
-                    period.checked_sub(1).filter(|before| world.is_trained(*before, window));
-                let seen = before.and_then(|before| {
-                    world.seen(Serving::Trained { period: before, window }, before)
-                });
-                (window, seen.unwrap_or(f64::INFINITY))
-            });
-            judged.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(window, _)| window)
-        }
     })
-}
-
-/// What `Auto` trained to compare before it trained `next`, and their computing as a share of its.
-fn tried(world: &impl World, period: usize, next: Serving) -> (Vec<Serving>, f64) {
-    let Some(before) = period.checked_sub(1) else { return (Vec::new(), 0.0) };
-    let tried = (0..world.windows())
-        .filter(|window| world.is_trained(before, *window))
-        .map(|window| Serving::Trained { period: before, window })
-        .collect::<Vec<_>>();
-    let hours = world.cpu_hours(next);
-    let all = tried.iter().map(|version| world.cpu_hours(*version)).sum::<f64>();
-    let share = if hours > 0.0 { all / hours } else { 0.0 };
-    (tried, share)
 }

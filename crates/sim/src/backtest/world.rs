@@ -22,6 +22,16 @@ pub trait World {
         Grown::Failed
     }
 
+    /// Whether `window` stands for several that are tried at each training: more to do and more to tell.
+    fn is_chosen(&self, _window: usize) -> bool {
+        false
+    }
+
+    /// How many runs of the usual kind the training of `version` amounts to: a price per run stands for its computing.
+    fn runs(&self, _version: Serving) -> f64 {
+        1.0
+    }
+
     /// CPU hours of the training of `version`, estimated without a clock; 0 for the first.
     fn cpu_hours(&self, version: Serving) -> f64;
 
@@ -45,6 +55,8 @@ pub trait World {
 pub enum Growth {
     /// Anew, on the rows since the last run.
     SinceLastRun,
+    /// Anew, on the rows since the champion's losses rose.
+    SinceChange,
     /// From the champion on, by the window and rounds of incremental runs.
     Incremental,
 }
@@ -113,7 +125,7 @@ impl Tariff {
 pub struct Paid {
     /// Loss of its labelled rows.
     pub loss: f64,
-    /// Retrainings; parts of one where candidates were only trained to be compared.
+    /// Retrainings, as [`World::runs`] counts them.
     pub runs: f64,
     /// CPU hours of training, estimated without a clock.
     pub cpu_hours: f64,
@@ -130,7 +142,7 @@ impl Paid {
         let before = world.loss_until(serving, period, next);
         let after = world.loss(next, period) - world.loss_until(next, period, next);
         let cpu_hours = world.cpu_hours(next);
-        Paid { loss: (before + after).max(0.0), runs: 1.0, cpu_hours }
+        Paid { loss: (before + after).max(0.0), runs: world.runs(next), cpu_hours }
     }
 }
 
@@ -147,6 +159,8 @@ pub struct Stretch<'w, W> {
     pub to: usize,
     /// What serves when the first period begins.
     pub champion: Serving,
+    /// The one window that is retrained on; nothing leaves all of them.
+    pub only: Option<usize>,
 }
 
 impl<W> Stretch<'_, W> {
@@ -156,6 +170,7 @@ impl<W> Stretch<'_, W> {
         match serving {
             Serving::First => self.champion,
             Serving::Trained { period, window } => {
+                let window = self.only.unwrap_or(window);
                 Serving::Trained { period: self.from + period, window }
             }
         }
@@ -168,7 +183,7 @@ impl<W: World> Hindsight for Stretch<'_, W> {
     }
 
     fn windows(&self) -> usize {
-        self.world.windows()
+        self.only.map_or_else(|| self.world.windows(), |_one| 1)
     }
 
     fn keep(&self, serving: Serving, period: usize) -> f64 {
@@ -178,6 +193,7 @@ impl<W: World> Hindsight for Stretch<'_, W> {
 
     fn retrain(&self, serving: Serving, period: usize, window: usize) -> Option<f64> {
         let at = self.from + period;
+        let window = self.only.unwrap_or(window);
         if !self.world.is_trained(at, window) {
             return None;
         }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use afresh_core::signal::Strategy;
-use afresh_engine::settings::TrainingWindow;
-use afresh_engine::workshop;
+use afresh_data::selection::Selection;
+use afresh_engine::settings::{Known, TrainingWindow};
+use afresh_engine::workshop::{self, enough};
 
 use super::train::{is_permanent, scored};
 use super::{Cell, Past, Sprout};
@@ -46,20 +47,30 @@ impl Past {
         let parent = parent.ok_or_else(|| workshop::Error::Missing("no version".to_owned()))?;
         let as_of = self.periods[period].from;
         let settings = self.workshop.settings();
-        let (window, rounds, parent) = match growth {
-            Growth::SinceLastRun => {
-                (TrainingWindow::SinceLastRun.at(as_of, Some(parent.as_of)), self.rounds, None)
-            }
-            Growth::Incremental => (
-                settings.windows.of(Strategy::Incremental).at(as_of, Some(parent.as_of)),
-                settings.incremental_rounds,
-                Some(parent.version),
-            ),
+        let window = match growth {
+            Growth::SinceLastRun => TrainingWindow::SinceLastRun,
+            Growth::SinceChange => TrainingWindow::SinceChange,
+            Growth::Incremental => settings.windows.of(Strategy::Incremental),
         };
-        let once = self.workshop.train_once(window, as_of, rounds, parent).await?;
+        let changed = (window == TrainingWindow::SinceChange).then(|| {
+            let told = self.changed(missing.parent, period);
+            enough(&self.rows, as_of, told.unwrap_or(parent.selection.window.from))
+        });
+        let known = Known { as_of, cut: Some(parent.as_of), changed };
+        let selected = window.select(&known, settings.period);
+        let whole = Selection::even(selected.window);
+        let once = match growth {
+            Growth::SinceLastRun | Growth::SinceChange => {
+                self.workshop.train_once(selected, as_of, self.rounds, self.shipped).await?
+            }
+            Growth::Incremental => {
+                let rounds = settings.incremental_rounds;
+                self.workshop.continue_once(selected, as_of, rounds, parent.version).await?
+            }
+        };
         let (workshop, rows) = (Arc::clone(&self.workshop), Arc::clone(&self.rows));
         let cell =
-            scored(&workshop, &rows, &once, window, as_of, &self.cache, &self.fingerprint).await;
+            scored(&workshop, &rows, &once, whole, as_of, &self.cache, &self.fingerprint).await;
         let mut cell = cell?;
         self.complete(&mut cell, period);
         let made = Made { cached: once.cached, cpu_seconds: cell.cpu_seconds };

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use afresh_core::id::VersionId;
+use afresh_core::time::Timestamp;
 use afresh_data::rows::Values;
 use afresh_data::split::{Cuts, Part, positions};
-use afresh_engine::monitor::evidence::{Rise, estimated_hours, smallest_p, t_test};
+use afresh_engine::monitor::evidence::{smallest_p, t_test};
+use afresh_ml::decay::rise::Rise;
 use afresh_ml::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
 use afresh_ml::drift::{self, Reference};
 use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
@@ -29,6 +31,8 @@ pub(super) struct Watched {
     loss: Option<Loss>,
     alarms: Alarms,
     available_since_cut: u64,
+    /// Event time of the first row since the losses last rose.
+    changed: Option<Timestamp>,
 }
 
 /// Rows of versions, prepared for measuring drift from them; the longest unasked go first.
@@ -78,12 +82,6 @@ impl Past {
             Look::WithDrift => self.drifted(serving, period),
             Look::WithoutDrift => Drifted { score: None, smallest_p: None },
         };
-        let features = self.rows.columns.len();
-        let hours = self.cell(serving).map(|cell| {
-            // A training now would have as many rows as the last one had in its window.
-            let trained = self.rows.range(cell.window).len();
-            estimated_hours(trained, features, cell.rounds)
-        });
         Observation {
             at: window.to,
             champion: VersionId(0),
@@ -96,7 +94,8 @@ impl Past {
                 smallest_p: drifted.smallest_p,
                 feature_shift: self.shifts[period],
                 guess: self.guesses[period],
-                run_cpu_hours: hours,
+                // A training now would take about as long as the last one.
+                run_cpu_hours: self.cell(serving).map(|cell| cell.cpu_hours),
                 ..Evidence::default()
             },
         }
@@ -115,6 +114,7 @@ impl Past {
         let mut test = SequentialDecay::new(baseline, parameters).ok();
         let mut rise = Rise::default();
         let mut available = 0;
+        let mut times = Vec::new();
         let mut watched = Vec::new();
         for newly in &self.newly[trained..] {
             let losses = cell.losses_on(newly.iter().copied()).collect::<Vec<_>>();
@@ -125,6 +125,9 @@ impl Past {
                 test = None;
             }
             rise.update_many(&losses);
+            let answered = newly.iter().filter(|at| cell.losses_on([**at]).next().is_some());
+            times.extend(answered.map(|at| self.rows.event_time[*at]));
+            let since = rise.since().and_then(|since| usize::try_from(since).ok());
             let mean = super::mean(&losses);
             let state = test.as_ref().map(SequentialDecay::state);
             let lasts =
@@ -147,9 +150,16 @@ impl Past {
                         .is_some_and(|state| state.detected_by_cusum && lasts(state)),
                 },
                 available_since_cut: available,
+                changed: since.and_then(|since| times.get(since).copied()),
             });
         }
         Some(watched)
+    }
+
+    /// Since when, in event time, `serving` had met another world when `period` began.
+    pub(super) fn changed(&self, serving: Serving, period: usize) -> Option<Timestamp> {
+        let seen = period.checked_sub(Self::period_of(serving) + 1)?;
+        self.watched(serving)?.get(seen)?.changed
     }
 
     /// The loss to be expected of a version: that of the same recipe a period earlier on the rows
@@ -161,7 +171,7 @@ impl Past {
             }
             Serving::Trained { period, window } => {
                 // What hangs on the version before is expected to do as well as a full one.
-                let window = if window < self.windows { window } else { 0 };
+                let window = if window < self.windows.len() { window } else { 0 };
                 let before = Serving::Trained { period: period - 1, window };
                 (self.cell(before)?, &self.newly[period - 1])
             }
@@ -227,7 +237,8 @@ impl Past {
 
     fn prepare(&self, cell: &Cell) -> Vec<Reference> {
         let cuts = Cuts { stopping_from: cell.as_of, holdout_from: cell.as_of, as_of: cell.as_of };
-        let trained = positions(&self.rows, cell.window, &cuts, Part::Fit);
+        let window = cell.selection.window;
+        let trained = positions(&self.rows, window, &cuts, Part::Fit);
         let rows = self.rows.select(&trained);
         let columns = rows.columns.iter();
         columns

@@ -8,16 +8,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::Rows;
+use afresh_data::selection::Selection;
 use afresh_data::spec::Columns;
 use afresh_engine::monitor::evidence::{estimated_hours, feature_shift, guess, unit_of_loss};
-use afresh_engine::settings::TrainingWindow;
-use afresh_engine::workshop::{self, Once, Workshop, task};
+use afresh_engine::settings::{Known, TrainingWindow};
+use afresh_engine::workshop::{self, Once, Shipped, Workshop, task};
 use afresh_ml::metrics::loss::{errors, row_losses};
 use afresh_policy::prices::Priced;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::cache::{self, Kept};
+use super::chosen::{self, Alias};
 use super::{Cell, Past, Plan, mean};
 use crate::replay::{Error, periods, too_short};
 
@@ -25,7 +27,7 @@ use crate::replay::{Error, periods, too_short};
 const ROWS_AT_A_TIME: usize = 65_536;
 
 /// How far the trainings are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Versions trained and scored.
     pub done: usize,
@@ -66,7 +68,7 @@ pub struct Failed {
 struct Version {
     /// Place in the grid; `None` is the one before the first.
     place: Option<usize>,
-    window: Window,
+    window: TrainingWindow,
     position: usize,
     as_of: Timestamp,
 }
@@ -91,47 +93,23 @@ impl Past {
             let (windows, periods) = (plan.windows.len(), all.len());
             return Err(Error::TooManyTrainings { needed: work.len(), most, windows, periods });
         }
-        let (of, workshop) = (work.len(), Arc::new(workshop));
-        let slots = Arc::new(Semaphore::new(plan.slots.max(1)));
-        let mut set = JoinSet::new();
-        for task in work {
-            let (workshop, rows, slots) =
-                (Arc::clone(&workshop), Arc::clone(&rows), Arc::clone(&slots));
-            let (fingerprint, folder) = (fingerprint.clone(), plan.cache.clone());
-            let rounds = plan.rounds;
-            set.spawn(async move {
-                // Closed by nobody, so that there is always a permit to come.
-                let permit = slots.acquire_owned().await;
-                let made = make(&workshop, &rows, &task, rounds, &folder, &fingerprint).await;
-                drop(permit);
-                (task, made)
-            });
-        }
-        let mut trainings = Trainings::default();
-        let mut done = 0;
-        let mut fresh_seconds = 0.0;
-        let mut made = BTreeMap::new();
-        while let Some(next) = set.join_next().await {
-            let (task, cell) = next.map_err(|_stopped| Error::Interrupted)?;
-            done += 1;
-            match cell {
-                Ok((cell, cached)) => {
-                    trainings.distinct += 1;
-                    trainings.cached += usize::from(cached);
-                    trainings.cpu_seconds += cell.cpu_seconds;
-                    fresh_seconds += if cached { 0.0 } else { cell.cpu_seconds };
-                    made.insert(task.place, cell);
-                }
-                Err(source) if is_permanent(&source) => trainings.failed.push(Failed {
-                    at: task.as_of,
-                    window: task.position,
-                    why: workshop::chain(&source),
-                }),
-                Err(source) => return Err(Error::Worker { at: task.as_of, source }),
-            }
-            let cached = trainings.cached;
-            progress(Progress { done, cached, of, cpu_seconds: fresh_seconds });
-        }
+        let mut hall = Hall {
+            workshop: Arc::new(workshop),
+            rows: Arc::clone(&rows),
+            slots: Arc::new(Semaphore::new(plan.slots.max(1))),
+            plan,
+            fingerprint,
+            made: BTreeMap::new(),
+            trainings: Trainings::default(),
+            at: Progress { of: work.len(), ..Progress::default() },
+        };
+        hall.train(work, &progress).await?;
+        let aliases = chosen::aliases(plan, &all, &hall.made);
+        // Where the candidates' early-stopping rows differ, choosing is a training of its own.
+        let rest = left(plan, &all, &aliases);
+        hall.at.of += rest.len();
+        hall.train(rest, &progress).await?;
+        let Hall { workshop, fingerprint, mut made, mut trainings, .. } = hall;
         trainings.failed.sort_by_key(|failed| (failed.at, failed.window));
         let kind = task(workshop.feed().schema());
         let newly = all.iter().map(|period| available(&rows, *period)).collect::<Vec<_>>();
@@ -155,7 +133,10 @@ impl Past {
             cache: plan.cache.clone(),
             fingerprint,
             task: kind,
-            windows: plan.windows.len(),
+            windows: plan.windows.clone(),
+            shipped: plan.shipped,
+            deployment: plan.deployment,
+            aliases,
             cells: (0..all.len() * plan.windows.len()).map(|_| None).collect(),
             before: made.remove(&None),
             newly,
@@ -186,7 +167,7 @@ impl Past {
         }
         for (place, cell) in cells.iter_mut().enumerate() {
             if let Some(cell) = cell {
-                self.complete(cell, place / self.windows);
+                self.complete(cell, place / self.windows.len());
             }
         }
         self.cells = cells;
@@ -233,25 +214,98 @@ impl Past {
     }
 }
 
+/// Where versions are trained and scored.
+struct Hall<'a> {
+    workshop: Arc<Workshop>,
+    rows: Arc<Rows>,
+    slots: Arc<Semaphore>,
+    plan: &'a Plan,
+    fingerprint: String,
+    made: BTreeMap<Option<usize>, Cell>,
+    trainings: Trainings,
+    at: Progress,
+}
+
+impl Hall<'_> {
+    /// Makes versions, so many at a time as there are slots.
+    async fn train(
+        &mut self,
+        work: Vec<Version>,
+        progress: &(impl Fn(Progress) + Send),
+    ) -> Result<(), Error> {
+        let mut set = JoinSet::new();
+        for task in work {
+            let (workshop, rows, slots) =
+                (Arc::clone(&self.workshop), Arc::clone(&self.rows), Arc::clone(&self.slots));
+            let (fingerprint, folder) = (self.fingerprint.clone(), self.plan.cache.clone());
+            let (rounds, shipped) = (self.plan.rounds, self.plan.shipped);
+            set.spawn(async move {
+                // Closed by nobody, so that there is always a permit to come.
+                let permit = slots.acquire_owned().await;
+                let made =
+                    make(&workshop, &rows, &task, rounds, shipped, &folder, &fingerprint).await;
+                drop(permit);
+                (task, made)
+            });
+        }
+        while let Some(next) = set.join_next().await {
+            let (task, cell) = next.map_err(|_stopped| Error::Interrupted)?;
+            self.at.done += 1;
+            match cell {
+                Ok((cell, cached)) => {
+                    self.trainings.distinct += 1;
+                    self.trainings.cached += usize::from(cached);
+                    self.trainings.cpu_seconds += cell.cpu_seconds;
+                    self.at.cpu_seconds += if cached { 0.0 } else { cell.cpu_seconds };
+                    self.made.insert(task.place, cell);
+                }
+                Err(source) if is_permanent(&source) => self.trainings.failed.push(Failed {
+                    at: task.as_of,
+                    window: task.position,
+                    why: workshop::chain(&source),
+                }),
+                Err(source) => return Err(Error::Worker { at: task.as_of, source }),
+            }
+            self.at.cached = self.trainings.cached;
+            progress(self.at);
+        }
+        Ok(())
+    }
+}
+
 /// Every cell of the grid, and the one before the first.
 fn tasks(plan: &Plan, periods: &[Window]) -> Vec<Version> {
-    let mut tasks = Vec::new();
-    for (number, period) in periods.iter().enumerate() {
-        for (position, window) in plan.windows.iter().enumerate() {
-            let as_of = period.from;
-            let place = Some(number * plan.windows.len() + position);
-            tasks.push(Version { place, window: of(*window, as_of), position, as_of });
-        }
-    }
+    let mut tasks = cells(plan, periods);
+    tasks.retain(|task| !chosen::may_be_alias(plan, task.window));
     let as_of = before(periods[0]).from;
     if let Some(window) = plan.windows.first() {
-        tasks.insert(0, Version { place: None, window: of(*window, as_of), position: 0, as_of });
+        tasks.insert(0, Version { place: None, window: *window, position: 0, as_of });
     }
     tasks
 }
 
-fn of(window: TrainingWindow, as_of: Timestamp) -> Window {
-    window.at(as_of, None)
+/// Cells that choose among others and could not be told from those.
+fn left(plan: &Plan, periods: &[Window], aliases: &BTreeMap<usize, Alias>) -> Vec<Version> {
+    let mut tasks = cells(plan, periods);
+    tasks.retain(|task| {
+        let told = task.place.is_some_and(|place| aliases.contains_key(&place));
+        chosen::may_be_alias(plan, task.window) && !told
+    });
+    tasks
+}
+
+/// Every cell of the grid.
+fn cells(plan: &Plan, periods: &[Window]) -> Vec<Version> {
+    let width = plan.windows.len();
+    let row = |(number, period): (usize, &Window)| {
+        let as_of = period.from;
+        let cell = move |(position, window): (usize, &TrainingWindow)| {
+            let place = Some(number * width + position);
+            Version { place, window: *window, position, as_of }
+        };
+        plan.windows.iter().enumerate().map(cell).collect::<Vec<_>>()
+    };
+    periods.iter().enumerate().flat_map(row).collect()
 }
 
 /// The stretch of the same length before a period.
@@ -264,12 +318,15 @@ async fn make(
     rows: &Arc<Rows>,
     task: &Version,
     rounds: usize,
+    shipped: Shipped,
     folder: &Path,
     fingerprint: &str,
 ) -> Result<(Cell, bool), workshop::Error> {
-    let once = workshop.train_once(task.window, task.as_of, rounds, None).await?;
+    let selected = task.window.select(&Known::first(task.as_of), workshop.settings().period);
+    let whole = Selection::even(selected.window);
+    let once = workshop.train_once(selected, task.as_of, rounds, shipped).await?;
     let cached = once.cached;
-    let cell = scored(workshop, rows, &once, task.window, task.as_of, folder, fingerprint).await?;
+    let cell = scored(workshop, rows, &once, whole, task.as_of, folder, fingerprint).await?;
     Ok((cell, cached))
 }
 
@@ -278,12 +335,12 @@ pub(super) async fn scored(
     workshop: &Arc<Workshop>,
     rows: &Arc<Rows>,
     once: &Once,
-    window: Window,
+    whole: Selection,
     as_of: Timestamp,
     folder: &Path,
     fingerprint: &str,
 ) -> Result<Cell, workshop::Error> {
-    let Once { version, artifact, .. } = once;
+    let Once { version, artifact, cuts, .. } = once;
     let version = *version;
     let path = cache::path(folder, &artifact.hash().0, fingerprint);
     let kept = match cache::read(&path) {
@@ -305,17 +362,21 @@ pub(super) async fn scored(
         let found = manifest.importance.iter().find(|of| of.feature == feature.name);
         found.map_or(0.0, |found| found.gain)
     });
-    let features = manifest.schema.features.len();
     Ok(Cell {
         version,
         as_of,
-        window,
-        cpu_hours: estimated_hours(manifest.rows, features, manifest.rounds_added),
+        selection: manifest.chosen.as_ref().map_or(whole, |chosen| chosen.selection),
+        cpu_hours: estimated_hours(manifest),
         cpu_seconds: manifest.cpu_seconds,
+        stopping_from: cuts.stopping_from,
+        searched: manifest.searched,
+        search_hours: manifest.searched.map_or(0.0, |searched| {
+            estimated_hours(manifest) * searched.row_rounds as f64
+                / manifest.row_rounds().max(1) as f64
+        }),
         importance: gains.collect(),
         first: kept.first,
         predictions: kept.predictions,
-        rounds: manifest.rounds_added,
         losses: Vec::new(),
         errors: None,
         sums: Vec::new(),
@@ -375,9 +436,9 @@ pub(super) fn is_permanent(error: &workshop::Error) -> bool {
         workshop::Error::Version { source, .. } | workshop::Error::Shelf(source) => {
             source.retry() == Retry::Permanent
         }
-        workshop::Error::Missing(_) => true,
+        // Too few rows to hold some out, too.
+        workshop::Error::Missing(_) | workshop::Error::Split { .. } => true,
         workshop::Error::Rows { .. }
-        | workshop::Error::Split { .. }
         | workshop::Error::Dataset { .. }
         | workshop::Error::Comparison { .. }
         | workshop::Error::Store(_) => false,
