@@ -220,6 +220,13 @@ impl Artifact {
         read_manifest(dir).ok().map(|manifest| manifest.metrics)
     }
 
+    /// Which selection of rows trained the version in `dir`; nothing where there was no choice or it is not there any more. For
+    /// listings, as [`Artifact::metrics`].
+    #[must_use]
+    pub fn chosen(dir: &Path) -> Option<Chosen> {
+        read_manifest(dir).ok()?.chosen
+    }
+
     /// Its directory.
     #[must_use]
     pub fn dir(&self) -> &Path {

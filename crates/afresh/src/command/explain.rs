@@ -2,10 +2,12 @@
 
 use afresh_core::history::{RunRecord, VersionRecord};
 use afresh_core::id::{ModelName, RunId, VersionId};
+use afresh_core::time::Duration;
 use afresh_engine::port::{Page, Store as _};
 use afresh_engine::saving::Ledger;
 use afresh_engine::workshop::{Judgement, judgement_key};
 use afresh_store::sqlite::Sqlite;
+use afresh_train::artifact::{Artifact, Chosen};
 use anyhow::Context as _;
 use serde_json::json;
 
@@ -13,6 +15,7 @@ use super::{Context, run_id, version_id, versions};
 use crate::fault::Fault;
 use crate::live::{self, Live, NEWEST};
 use crate::output::{self, explain};
+use crate::wiring;
 
 /// Servings looked through for what became of a version.
 const SERVINGS: u32 = 200;
@@ -82,7 +85,12 @@ impl Arguments {
         let record = store.run(&name, run).await.with_context(failed)?;
         let record = record.ok_or_else(|| missing(run.to_string()))?;
         let judgements = judgements(&store, &name, &record).await?;
-        tell(context, &store, &name, version.as_ref(), &record, &judgements).await
+        let chosen = config.model(name.as_str()).zip(record.judged).and_then(|(model, judged)| {
+            let settings = wiring::settings(&config, model, &config.state);
+            Some((Artifact::chosen(&settings.artifact(judged))?, settings.period))
+        });
+        let version = version.as_ref();
+        tell(context, &store, &name, version, &record, &judgements, chosen).await
     }
 }
 
@@ -113,6 +121,7 @@ async fn tell(
     version: Option<&VersionRecord>,
     record: &RunRecord,
     judgements: &[Judgement],
+    chosen: Option<(Chosen, Duration)>,
 ) -> Result<(), Fault> {
     let page = Page { before: None, limit: SERVINGS };
     let servings = store.servings(name, page).await;
@@ -127,7 +136,11 @@ async fn tell(
     let ledger = Ledger::read(store, name).await;
     let ledger = ledger.with_context(|| format!("failed to read what {name} saved"))?;
     let saving = ledger.of(record.run.id);
-    let text = explain::run(record, saving);
+    let mut text = explain::run(record, saving);
+    let chosen = chosen.map(|(chosen, period)| (explain::chosen(&chosen, period), chosen));
+    if let Some((words, _)) = &chosen {
+        text = format!("{text}\n\n{words}");
+    }
     if context.json {
         let mut run = output::replay::run_json(record);
         run["model"] = json!(name.as_str());
@@ -137,6 +150,7 @@ async fn tell(
             "model": name.as_str(),
             "version": version.map(|version| versions::of(name.as_str(), version)),
             "run": run,
+            "chosen": chosen.map(|(_, chosen)| chosen),
             "judgements": judgements,
             "servings": servings.iter().map(versions::serving_json).collect::<Vec<_>>(),
             "text": text,

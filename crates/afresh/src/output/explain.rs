@@ -3,9 +3,13 @@
 use afresh_core::fleet::Hold;
 use afresh_core::gate::CheckResult;
 use afresh_core::history::RunRecord;
+use afresh_core::time::Duration;
+use afresh_data::selection::Emphasis;
 use afresh_engine::saving::Saving;
+use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::Judgement;
 use afresh_ml::compare::{Difference, Method, Outcome};
+use afresh_train::artifact::Chosen;
 
 /// What happened in a run and why, a paragraph each.
 pub fn run(record: &RunRecord, saving: Option<&Saving>) -> String {
@@ -59,6 +63,33 @@ pub fn run(record: &RunRecord, saving: Option<&Saving>) -> String {
     }
     paragraphs.extend(saving.map(Saving::words));
     paragraphs.join("\n\n")
+}
+
+/// Which rows train a version, where that is more than a stretch of time; `period` is what `auto` counts in.
+pub fn chosen(chosen: &Chosen, period: Duration) -> String {
+    if chosen.losses.is_empty() {
+        return match chosen.selection.emphasis {
+            Emphasis::HalfLife(length) => {
+                format!(
+                    "A row counts half as much for every {length} that it is older than the newest."
+                )
+            }
+            Emphasis::Sample(rows) => {
+                format!("It is trained on a sample of {rows} of them at most.")
+            }
+            Emphasis::Even => format!("It is trained on {}.", chosen.selection.window),
+        };
+    }
+    let candidates = TrainingWindow::candidates(period);
+    let tried = candidates.iter().zip(&chosen.losses).enumerate().map(|(at, (window, loss))| {
+        let loss = loss.map_or("not trained".to_owned(), |loss| format!("{loss:.4}"));
+        let mark = if at == chosen.at { ", taken" } else { "" };
+        format!("{window} ({loss}{mark})")
+    });
+    let tried = tried.collect::<Vec<_>>().join(", ");
+    format!(
+        "Its window was chosen by the loss on the rows that choose the number of rounds: {tried}."
+    )
 }
 
 /// Where a run stands that is not over.

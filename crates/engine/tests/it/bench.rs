@@ -16,6 +16,7 @@ use afresh_core::policy::{Policy, Probation};
 use afresh_core::signal::{Mode, Priority, Request, Signal};
 use afresh_core::time::{Duration, Timestamp, Window};
 use afresh_data::schema::Task;
+use afresh_data::selection::Selection;
 use afresh_data::source::Source;
 use afresh_data::spec::SourceSpec;
 use afresh_data::split;
@@ -102,6 +103,10 @@ impl ReadRows for Noting {
         let keys = parts.train.key.iter().chain(&parts.stopping.key).copied().collect();
         self.0.lock().unwrap().push(Read { version, keys });
         Ok(parts)
+    }
+
+    fn selections(&self, job: &Job) -> Result<Vec<Selection>, TrainError> {
+        FromDataset.selections(job)
     }
 }
 

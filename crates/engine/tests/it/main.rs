@@ -13,3 +13,4 @@ mod judging;
 mod machine;
 mod monitor;
 mod runs;
+mod windows;
