@@ -2,6 +2,7 @@
 //! after it, and looked at only where a policy's way leads.
 
 mod cache;
+mod drift;
 mod grow;
 mod sight;
 mod train;
@@ -68,7 +69,7 @@ pub struct Past {
     guesses: Vec<Option<f64>>,
     /// How far the features' means moved into each period.
     shifts: Vec<Option<f64>>,
-    references: Mutex<sight::References>,
+    drift: drift::Windows,
     /// Versions that hang on the one before, in the order in which they were asked for: windows after those of the grid.
     grown: Vec<Sprout>,
     /// Rounds of every full training.
@@ -113,7 +114,7 @@ pub struct Cell {
     seen: Vec<Option<f64>>,
     watched: OnceLock<Option<Vec<sight::Watched>>>,
     /// By period, from that of the training on.
-    drifted: Vec<OnceLock<sight::Drifted>>,
+    drifted: Vec<OnceLock<drift::Drifted>>,
 }
 
 impl Past {
