@@ -152,8 +152,12 @@ impl Rise {
     /// Takes losses in order of availability.
     pub fn update_many(&mut self, losses: &[f64]) {
         for loss in losses {
+            // Once seen it stays seen, and nothing else is asked of the window.
+            if self.rose {
+                return;
+            }
             let before = self.window.estimation();
-            self.rose |= self.window.update(*loss) && before < self.window.estimation();
+            self.rose = self.window.update(*loss) && before < self.window.estimation();
         }
     }
 

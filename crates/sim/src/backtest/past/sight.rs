@@ -80,8 +80,12 @@ impl Past {
             let state = test.as_ref().map(SequentialDecay::state);
             let lasts =
                 |state: &afresh_ml::decay::sequential::Sequential| state.threshold < state.excess;
-            let costs = cell.costs_on(newly.iter().copied()).collect::<Vec<_>>();
-            let loss = super::mean(&costs).map(|mean| Loss {
+            let cost = match &cell.errors {
+                // Losses have the price.
+                None => mean,
+                Some(_) => super::mean(&cell.costs_on(newly.iter().copied()).collect::<Vec<_>>()),
+            };
+            let loss = cost.map(|mean| Loss {
                 mean,
                 rows: losses.len() as u64,
                 baseline: expected,
