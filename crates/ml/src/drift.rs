@@ -21,6 +21,7 @@ mod counts;
 mod distribution;
 mod kolmogorov_smirnov;
 mod numeric;
+pub mod ordered;
 mod partition;
 pub mod picture;
 mod ranked;
@@ -406,33 +407,39 @@ pub fn summarise(
     if threshold.is_nan() {
         return Err(Error::Threshold);
     }
-    let weights = match importance {
-        Some(importance) => checked_importance(&columns, importance)?,
-        None => vec![1.0; columns.len()],
-    };
-    let total = weights.iter().sum::<f64>();
-    let weighted = columns.iter().zip(&weights).map(|(column, weight)| column.score * weight);
-    let score = if total > 0.0 { (weighted.sum::<f64>() / total).clamp(0.0, 1.0) } else { 0.0 };
+    let scores = columns.iter().map(|column| (column.name.as_str(), column.score));
+    let score = weighted_score(&scores.collect::<Vec<_>>(), importance)?;
     for column in &mut columns {
         column.drifted = column.score >= threshold;
     }
     Ok(Drift { score, threshold, drifted: score >= threshold, rows, columns })
 }
 
+/// Mean of the scores of columns, given with their names, by `importance`: as [`summarise`] has it.
+pub fn weighted_score(scores: &[(&str, f64)], importance: Option<&[f64]>) -> Result<f64, Error> {
+    let weights = match importance {
+        Some(importance) => checked_importance(scores, importance)?,
+        None => vec![1.0; scores.len()],
+    };
+    let total = weights.iter().sum::<f64>();
+    let weighted = scores.iter().zip(&weights).map(|((_, score), weight)| score * weight);
+    Ok(if total > 0.0 { (weighted.sum::<f64>() / total).clamp(0.0, 1.0) } else { 0.0 })
+}
+
 /// Importances scaled to at most 1, so that their sum is finite; all 1 where all are zero.
-fn checked_importance(columns: &[ColumnDrift], importance: &[f64]) -> Result<Vec<f64>, Error> {
-    if importance.len() != columns.len() {
-        let (found, expected) = (importance.len(), columns.len());
+fn checked_importance(scores: &[(&str, f64)], importance: &[f64]) -> Result<Vec<f64>, Error> {
+    if importance.len() != scores.len() {
+        let (found, expected) = (importance.len(), scores.len());
         return Err(Error::ImportanceCount { found, expected });
     }
-    for (column, &value) in columns.iter().zip(importance) {
+    for ((name, _), &value) in scores.iter().zip(importance) {
         if !value.is_finite() || value < 0.0 {
-            return Err(Error::Importance { column: column.name.clone(), value });
+            return Err(Error::Importance { column: (*name).to_owned(), value });
         }
     }
     let largest = importance.iter().copied().fold(0.0, f64::max);
     if largest <= 0.0 {
-        return Ok(vec![1.0; columns.len()]);
+        return Ok(vec![1.0; scores.len()]);
     }
     Ok(importance.iter().map(|value| value / largest).collect())
 }

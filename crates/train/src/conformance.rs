@@ -161,6 +161,10 @@ fn scores_the_same_from_its_saved_form(subject: &Subject) {
             let alone = scorer.predict(&rows.select(&[row])).unwrap();
             assert_eq!(alone, together[row * outputs..(row + 1) * outputs]);
         }
+        // Picked out of others as copied out of them, over more than one block.
+        let picked = (0..20_000).map(|at| at * 7 % rows.len()).collect::<Vec<_>>();
+        let copied = scorer.predict(&rows.select(&picked)).unwrap();
+        assert_eq!(scorer.predict_at(&rows, &picked).unwrap(), copied);
         if task != Task::Regression {
             assert!(together.iter().all(|share| (0.0..=1.0).contains(share)));
         }

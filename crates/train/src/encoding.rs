@@ -46,6 +46,9 @@ pub(crate) struct Matrix {
     pub(crate) native: Vec<bool>,
 }
 
+/// Rows that are filled in column by column: these stay in the processor's nearest cache.
+const BLOCK_ROWS: usize = 256;
+
 impl Encodings {
     /// Learns the categories of `rows`, of which those that occur in no row are left out.
     ///
@@ -75,43 +78,87 @@ impl Encodings {
     /// # Errors
     /// Names a feature that is missing, of another kind or length, or infinite.
     pub(crate) fn encode(&self, rows: &Rows) -> Result<Matrix, Error> {
-        let (width, count) = (self.0.len(), rows.len());
-        let mut values = vec![f32::NAN; width * count];
+        self.encode_each(rows, rows.len(), |place| place)
+    }
+
+    /// Turns the rows at `positions` into numbers, without copying them first.
+    ///
+    /// # Errors
+    /// As [`encode`](Encodings::encode).
+    pub(crate) fn encode_at(&self, rows: &Rows, positions: &[usize]) -> Result<Matrix, Error> {
+        self.encode_each(rows, positions.len(), |place| positions[place])
+    }
+
+    fn encode_each(
+        &self,
+        rows: &Rows,
+        count: usize,
+        row_at: impl Fn(usize) -> usize,
+    ) -> Result<Matrix, Error> {
+        let width = self.0.len();
         let mut native = vec![false; width];
+        let mut cells_of = Vec::with_capacity(width);
         for (at, encoding) in self.0.iter().enumerate() {
             let kind = match encoding.coding {
                 Coding::Numeric => Kind::Numeric,
                 Coding::Categorical { .. } => Kind::Categorical,
             };
             let column = find(rows, at, &encoding.name, kind)?;
-            let cells = values[at.min(width * count)..].iter_mut().step_by(width);
             match (&encoding.coding, &column.values) {
                 (Coding::Numeric, Values::Numeric(numbers)) => {
-                    check_length(column, numbers.len(), count)?;
-                    for (row, (cell, number)) in cells.zip(numbers).enumerate() {
-                        if number.is_infinite() {
-                            return Err(Error::Infinite { column: column.name.clone(), row });
-                        }
-                        *cell = single(*number);
-                    }
+                    check_length(column, numbers.len(), rows.len())?;
+                    cells_of.push((at, Cells::Numbers { name: &column.name, numbers }));
                 }
                 (
                     Coding::Categorical { native: by_set, names },
-                    Values::Categorical { codes: found, names: found_names },
+                    Values::Categorical { codes, names: found_names },
                 ) => {
-                    check_length(column, found.len(), count)?;
+                    check_length(column, codes.len(), rows.len())?;
                     native[at] = *by_set;
                     let translation = Translation::new(names, found_names, count);
-                    for (cell, code) in cells.zip(found) {
-                        *cell = translation.of(*code);
-                    }
+                    cells_of.push((at, Cells::Codes { codes, translation }));
                 }
                 // `find` has compared the kinds.
                 (Coding::Numeric, Values::Categorical { .. })
                 | (Coding::Categorical { .. }, Values::Numeric(_)) => {}
             }
         }
+        let mut values = vec![f32::NAN; width * count];
+        for (block, values) in values.chunks_mut((BLOCK_ROWS * width).max(1)).enumerate() {
+            for (at, cells) in &cells_of {
+                let column = values[*at..].iter_mut().step_by(width).enumerate();
+                let column =
+                    column.map(|(place, value)| (row_at(block * BLOCK_ROWS + place), value));
+                cells.fill(column)?;
+            }
+        }
         Ok(Matrix { values, rows: count, native })
+    }
+}
+
+/// Where the numbers of one column come from.
+enum Cells<'a> {
+    Numbers { name: &'a str, numbers: &'a [f64] },
+    Codes { codes: &'a [u32], translation: Translation<'a> },
+}
+
+impl Cells<'_> {
+    /// Fills in the values of rows.
+    fn fill<'v>(&self, values: impl Iterator<Item = (usize, &'v mut f32)>) -> Result<(), Error> {
+        match self {
+            Cells::Numbers { name, numbers } => {
+                for (row, value) in values {
+                    if numbers[row].is_infinite() {
+                        return Err(Error::Infinite { column: (*name).to_owned(), row });
+                    }
+                    *value = single(numbers[row]);
+                }
+            }
+            Cells::Codes { codes, translation } => {
+                values.for_each(|(row, value)| *value = translation.of(codes[row]));
+            }
+        }
+        Ok(())
     }
 }
 

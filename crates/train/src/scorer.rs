@@ -37,6 +37,8 @@ enum Scoring {
 
 /// How far a golden prediction may be off, absolutely and relative to its size.
 const GOLDEN_TOLERANCE: f64 = 1e-6;
+/// Rows that are turned into numbers at a time: these stay in the processor's cache until they are predicted.
+const BLOCK_ROWS: usize = 8_192;
 /// Golden rows that an artifact keeps.
 pub(crate) const GOLDEN_ROWS: usize = 8;
 
@@ -136,7 +138,6 @@ impl Scorer {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let width = self.manifest.outputs();
         let predictions = match &self.engine {
             Scoring::InProcess(model) => model.predict(&self.manifest.encodings.encode(rows)?)?,
             Scoring::Onnx(model) => model.predict(rows, &self.manifest)?,
@@ -147,9 +148,36 @@ impl Scorer {
                 command.predict(rows, &self.manifest.schema)?
             }
         };
+        self.finite(predictions, |row| row)
+    }
+
+    /// As [`predict`](Scorer::predict) for the rows at `positions`, which are copied only where the model needs files or
+    /// columns of its own.
+    ///
+    /// # Errors
+    /// As [`predict`](Scorer::predict).
+    pub fn predict_at(&self, rows: &Rows, positions: &[usize]) -> Result<Vec<f64>, Error> {
+        let Scoring::InProcess(model) = &self.engine else {
+            return self.predict(&rows.select(positions));
+        };
+        let mut predictions = Vec::with_capacity(positions.len() * self.manifest.outputs());
+        for block in positions.chunks(BLOCK_ROWS) {
+            let matrix = self.manifest.encodings.encode_at(rows, block)?;
+            predictions.extend(model.predict(&matrix)?);
+        }
+        self.finite(predictions, |row| positions[row])
+    }
+
+    /// Refuses predictions that are no numbers and names the row, as which `row` knows it.
+    fn finite(
+        &self,
+        predictions: Vec<f64>,
+        row: impl Fn(usize) -> usize,
+    ) -> Result<Vec<f64>, Error> {
+        let width = self.manifest.outputs();
         match predictions.iter().position(|value| !value.is_finite()) {
             Some(at) => {
-                Err(Error::NotFinite { row: at / width, value: predictions[at].to_string() })
+                Err(Error::NotFinite { row: row(at / width), value: predictions[at].to_string() })
             }
             None => Ok(predictions),
         }

@@ -14,7 +14,6 @@ use afresh_ml::metrics::loss::{errors, row_losses};
 use afresh_policy::observation::{Alarms, Evidence, Retired};
 use afresh_policy::prices::Priced;
 use afresh_policy::rule::{Detector, Rule};
-use afresh_train::artifact::Manifest;
 
 use super::decay::available;
 use super::{DecayReport, Monitor, Subject};
@@ -32,11 +31,11 @@ const BUCKETS: usize = 24;
 /// A bucket with fewer rows says nothing.
 const BUCKET_ROWS_MIN: usize = 30;
 
-/// CPU hours of the run that made a version, estimated without a clock.
+/// CPU hours of a training by its rows times rounds and its features, estimated without a clock.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of rows and rounds stay below 2^53")]
-pub fn estimated_hours(made: &Manifest) -> f64 {
-    let values = made.row_rounds() as f64 * made.schema.features.len() as f64;
+pub fn estimated_hours(row_rounds: u64, features: usize) -> f64 {
+    let values = row_rounds as f64 * features as f64;
     values * TRAINING_SECONDS_PER_VALUE_AND_ROUND / 3_600.0
 }
 
@@ -178,7 +177,9 @@ impl Monitor {
         let by = workshop.settings().advice.prices.priced;
         let newest = available(rows, subject, period.from, period.to);
         let labels = newest.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
-        let run = estimated_hours(workshop.scorer(subject.version)?.manifest());
+        let manifest = workshop.scorer(subject.version)?;
+        let manifest = manifest.manifest();
+        let run = estimated_hours(manifest.row_rounds(), manifest.schema.features.len());
         let before = Window { from: period.from.before(period.length()), to: period.from };
         let mut evidence = Evidence {
             alarms: alarms(workshop, subject, rows, period, decay)?,

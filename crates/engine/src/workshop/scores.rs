@@ -72,8 +72,6 @@ impl Workshop {
             return Ok(Vec::new());
         }
         let scorer = self.scorer(version)?;
-        scorer
-            .predict(&rows.select(positions))
-            .map_err(|source| self.version_error(version, source))
+        scorer.predict_at(rows, positions).map_err(|source| self.version_error(version, source))
     }
 }

@@ -4,6 +4,8 @@
 //! The cut is the one of the second variant of the paper, with the variance of the window and shares of the error probability by
 //! the logarithm of its length, as in river, whose figures the tests hold.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 /// How ADWIN looks.
@@ -32,7 +34,7 @@ impl Default for Parameters {
 pub struct Adwin {
     parameters: Parameters,
     /// By size, from one value on and doubling; in each the oldest first.
-    sizes: Vec<Vec<Bucket>>,
+    sizes: Vec<VecDeque<Bucket>>,
     width: u64,
     total: f64,
     /// Sum of squared deviations from the window's mean.
@@ -53,7 +55,7 @@ impl Adwin {
     /// A detector that has seen nothing.
     #[must_use]
     pub fn new(parameters: Parameters) -> Adwin {
-        let sizes = vec![Vec::new()];
+        let sizes = vec![VecDeque::new()];
         Adwin { parameters, sizes, width: 0, total: 0.0, squares: 0.0, seen: 0, detected: false }
     }
 
@@ -104,7 +106,7 @@ impl Adwin {
             let off = value - self.total / before;
             self.squares += before * off * off / (before + 1.0);
         }
-        self.sizes[0].push(Bucket { total: value, squares: 0.0 });
+        self.sizes[0].push_back(Bucket { total: value, squares: 0.0 });
         self.width += 1;
         self.total += value;
     }
@@ -114,23 +116,27 @@ impl Adwin {
         let mut size = 0;
         while self.parameters.buckets_max < self.sizes[size].len() {
             let values = float(1 << size);
-            let pair = self.sizes[size].drain(..2).collect::<Vec<_>>();
-            let off = (pair[0].total - pair[1].total) / values;
+            let buckets = &mut self.sizes[size];
+            let (Some(first), Some(second)) = (buckets.pop_front(), buckets.pop_front()) else {
+                return;
+            };
+            let off = (first.total - second.total) / values;
             let merged = Bucket {
-                total: pair[0].total + pair[1].total,
-                squares: pair[0].squares + pair[1].squares + values * off * off / 2.0,
+                total: first.total + second.total,
+                squares: first.squares + second.squares + values * off * off / 2.0,
             };
             size += 1;
             if size == self.sizes.len() {
-                self.sizes.push(Vec::new());
+                self.sizes.push(VecDeque::new());
             }
-            self.sizes[size].push(merged);
+            self.sizes[size].push_back(merged);
         }
     }
 
     /// Drops the oldest bucket if some cut tells older from newer; whether it did.
     fn cut(&mut self) -> bool {
         let (mut older, mut older_total) = (0, 0.0);
+        let share = (2.0 * float(self.width).ln() / self.parameters.delta).ln();
         for (size, buckets) in self.sizes.iter().enumerate().rev() {
             // The newest value alone is no side.
             let cuts = if size == 0 { buckets.len().saturating_sub(1) } else { buckets.len() };
@@ -143,7 +149,7 @@ impl Adwin {
                     continue;
                 }
                 let apart = older_total / float(older) - (self.total - older_total) / float(newer);
-                if self.limit(older, newer) < apart.abs() {
+                if self.limit(older, newer, share) < apart.abs() {
                     self.drop_oldest();
                     return true;
                 }
@@ -152,18 +158,17 @@ impl Adwin {
         false
     }
 
-    /// How far two means may be apart by chance.
-    fn limit(&self, older: u64, newer: u64) -> f64 {
+    /// How far two means may be apart by chance; `share` is the same for all cuts of a window.
+    fn limit(&self, older: u64, newer: u64, share: f64) -> f64 {
         let width = float(self.width);
         let least = float(self.parameters.side_min);
-        let share = (2.0 * width.ln() / self.parameters.delta).ln();
         let recip = 1.0 / (float(older) - least + 1.0) + 1.0 / (float(newer) - least + 1.0);
         (2.0 * recip * self.squares / width * share).sqrt() + 2.0 / 3.0 * share * recip
     }
 
     fn drop_oldest(&mut self) {
         let size = self.sizes.len() - 1;
-        let dropped = self.sizes[size].remove(0);
+        let Some(dropped) = self.sizes[size].pop_front() else { return };
         let values = 1 << size;
         self.width -= values;
         self.total -= dropped.total;
@@ -256,7 +261,7 @@ mod tests {
         for _ in 0..200_000 {
             adwin.update(draws.next());
         }
-        let buckets = adwin.sizes.iter().map(Vec::len).sum::<usize>();
+        let buckets = adwin.sizes.iter().map(VecDeque::len).sum::<usize>();
         assert!(buckets <= 6 * 18, "{buckets}");
     }
 

@@ -16,7 +16,7 @@ const CELLS_MAX: f64 = 2e6;
 /// most by `gap` when brought to the common denominator `rows[0] · rows[1]`.
 pub(super) fn test(rows: [u32; 2], gap: u64) -> KolmogorovSmirnov {
     let [m, n] = rows;
-    let statistic = gap as f64 / (f64::from(m) * f64::from(n));
+    let statistic = statistic(rows, gap);
     let effective = f64::from(m) * f64::from(n) / (f64::from(m) + f64::from(n));
     #[expect(
         clippy::cast_possible_truncation,
@@ -35,6 +35,11 @@ pub(super) fn test(rows: [u32; 2], gap: u64) -> KolmogorovSmirnov {
         Lattice::new(m, n, gap).leaving().unwrap_or(1.0)
     };
     KolmogorovSmirnov { statistic, p_value: p_value.clamp(0.0, 1.0) }
+}
+
+/// The largest difference of the two distribution functions alone; as [`test`].
+pub(super) fn statistic([m, n]: [u32; 2], gap: u64) -> f64 {
+    gap as f64 / (f64::from(m) * f64::from(n))
 }
 
 /// P(D ≥ `steps` / n) for two windows of `n` rows each, by reflection (Gnedenko & Korolyuk 1951):

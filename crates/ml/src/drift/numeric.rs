@@ -253,6 +253,21 @@ impl Numeric {
     }
 }
 
+/// The largest difference of the two cumulative distributions, times the rows of both: it lies at a current
+/// value or just below one, between which the current distribution is constant.
+pub(super) fn gap(reference: &Distribution, current: &Distribution) -> u64 {
+    let [m, n] = [reference.present(), current.present()].map(u64::from);
+    let (mut gap, mut reached, mut at) = (0, 0_u64, 0);
+    for (value, through) in current.values.iter().zip(&current.through) {
+        at = first_not_below(&reference.values, at, *value);
+        gap = gap.max((u64::from(reference.first(at)) * n).abs_diff(reached * m));
+        at += usize::from(reference.values.get(at).is_some_and(|found| found <= value));
+        reached = u64::from(*through);
+        gap = gap.max((u64::from(reference.first(at)) * n).abs_diff(reached * m));
+    }
+    gap
+}
+
 /// A current value among the reference's.
 struct Mark {
     value: f64,

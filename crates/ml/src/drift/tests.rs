@@ -4,6 +4,7 @@
 
 mod association;
 mod degenerate;
+mod ordered;
 mod properties;
 mod windows;
 

@@ -3,6 +3,7 @@
 
 mod cache;
 mod chosen;
+mod drift;
 mod grow;
 mod sight;
 mod train;
@@ -79,7 +80,7 @@ pub struct Past {
     guesses: Vec<Option<f64>>,
     /// How far the features' means moved into each period.
     shifts: Vec<Option<f64>>,
-    references: Mutex<sight::References>,
+    drift: drift::Windows,
     /// Versions that hang on the one before, in the order in which they were asked for: windows after those of the grid.
     grown: Vec<Sprout>,
     /// As [`Plan::rounds`].
@@ -132,7 +133,7 @@ pub struct Cell {
     seen: Vec<Option<f64>>,
     watched: OnceLock<Option<Vec<sight::Watched>>>,
     /// By period, from that of the training on.
-    drifted: Vec<OnceLock<sight::Drifted>>,
+    drifted: Vec<OnceLock<drift::Drifted>>,
 }
 
 impl Past {

@@ -1,29 +1,17 @@
 //! What the monitors would have seen of a version at the end of a period, from rows available then.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use afresh_core::id::VersionId;
 use afresh_core::time::Timestamp;
-use afresh_data::rows::Values;
-use afresh_data::split::{Cuts, Part, positions};
-use afresh_engine::monitor::evidence::{smallest_p, t_test};
+use afresh_engine::monitor::evidence::t_test;
 use afresh_ml::decay::rise::Rise;
 use afresh_ml::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
-use afresh_ml::drift::{self, Reference};
 use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
 use afresh_policy::oracle::Serving;
 use afresh_policy::prices::Priced;
 
-use super::{Cell, Past, open};
+use super::Past;
+use super::drift::Drifted;
 use crate::backtest::world::Look;
-
-/// Drift of a period against the rows that trained a version.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Drifted {
-    score: Option<f64>,
-    smallest_p: Option<f64>,
-}
 
 /// What detectors that began with a version's training say at the end of a period.
 #[derive(Clone, Copy, Debug)]
@@ -35,43 +23,6 @@ pub(super) struct Watched {
     changed: Option<Timestamp>,
 }
 
-/// Rows of versions, prepared for measuring drift from them; the longest unasked go first.
-#[derive(Debug, Default)]
-pub(super) struct References {
-    /// By place of the version in the grid: when it was last asked for, and its columns.
-    kept: BTreeMap<usize, (u64, Arc<Vec<Reference>>)>,
-    asked: u64,
-    values: u64,
-}
-
-/// Values kept prepared, eight bytes each.
-const PREPARED_VALUES_MAX: u64 = 1 << 25;
-
-impl References {
-    fn get(&mut self, place: usize) -> Option<Arc<Vec<Reference>>> {
-        self.asked += 1;
-        let (last, columns) = self.kept.get_mut(&place)?;
-        *last = self.asked;
-        Some(Arc::clone(columns))
-    }
-
-    fn keep(&mut self, place: usize, columns: Arc<Vec<Reference>>) {
-        let size = |columns: &[Reference]| columns.iter().map(Reference::rows).sum::<u64>();
-        self.values += size(&columns);
-        self.asked += 1;
-        if let Some((_, before)) = self.kept.insert(place, (self.asked, columns)) {
-            self.values -= size(&before);
-        }
-        while PREPARED_VALUES_MAX < self.values && 1 < self.kept.len() {
-            let oldest = self.kept.iter().min_by_key(|(_, (last, _))| *last);
-            let Some(oldest) = oldest.map(|(place, _)| *place) else { return };
-            if let Some((_, columns)) = self.kept.remove(&oldest) {
-                self.values -= size(&columns);
-            }
-        }
-    }
-}
-
 impl Past {
     pub(super) fn sight(&self, serving: Serving, period: usize, look: Look) -> Observation {
         let window = self.periods[period];
@@ -80,7 +31,7 @@ impl Past {
         let watched = self.watched(serving).and_then(|all| all.get(period - trained).copied());
         let drifted = match look {
             Look::WithDrift => self.drifted(serving, period),
-            Look::WithoutDrift => Drifted { score: None, smallest_p: None },
+            Look::WithoutDrift => Drifted::default(),
         };
         Observation {
             at: window.to,
@@ -132,8 +83,12 @@ impl Past {
             let state = test.as_ref().map(SequentialDecay::state);
             let lasts =
                 |state: &afresh_ml::decay::sequential::Sequential| state.threshold < state.excess;
-            let costs = cell.costs_on(newly.iter().copied()).collect::<Vec<_>>();
-            let loss = super::mean(&costs).map(|mean| Loss {
+            let cost = match &cell.errors {
+                // Losses have the price.
+                None => mean,
+                Some(_) => super::mean(&cell.costs_on(newly.iter().copied()).collect::<Vec<_>>()),
+            };
+            let loss = cost.map(|mean| Loss {
                 mean,
                 rows: losses.len() as u64,
                 baseline: expected,
@@ -190,70 +145,5 @@ impl Past {
 
     fn decay_threshold(&self) -> f64 {
         self.workshop.settings().decay.drop
-    }
-
-    fn drifted(&self, serving: Serving, period: usize) -> Drifted {
-        let trained = Self::period_of(serving);
-        let known = self.cell(serving).and_then(|cell| cell.drifted.get(period - trained));
-        match known {
-            Some(known) => *known.get_or_init(|| self.measure_drift(serving, period)),
-            None => Drifted { score: None, smallest_p: None },
-        }
-    }
-
-    fn measure_drift(&self, serving: Serving, period: usize) -> Drifted {
-        let nothing = Drifted { score: None, smallest_p: None };
-        let Some(cell) = self.cell(serving) else { return nothing };
-        let current = self.rows.range(self.periods[period]);
-        if current.is_empty() {
-            return nothing;
-        }
-        let reference = self.reference(self.place(serving), cell);
-        let columns = reference.iter().zip(&self.rows.columns).map(|(reference, column)| {
-            let values = view(&column.values, current.clone());
-            reference.compare(values)
-        });
-        let Ok(columns) = columns.collect::<Result<Vec<_>, _>>() else { return nothing };
-        let smallest_p = smallest_p(&columns);
-        let counts = drift::RowCounts {
-            reference: reference.first().map_or(0, Reference::rows),
-            current: current.len() as u64,
-        };
-        let importance = Some(cell.importance.as_slice());
-        let score =
-            drift::summarise(columns, importance, 1.0, counts).ok().map(|drift| drift.score);
-        Drifted { score, smallest_p }
-    }
-
-    /// A version's rows, prepared once for as long as memory lasts.
-    fn reference(&self, place: usize, cell: &Cell) -> Arc<Vec<Reference>> {
-        if let Some(known) = open(&self.references).get(place) {
-            return known;
-        }
-        let made = Arc::new(self.prepare(cell));
-        open(&self.references).keep(place, Arc::clone(&made));
-        made
-    }
-
-    fn prepare(&self, cell: &Cell) -> Vec<Reference> {
-        let cuts = Cuts { stopping_from: cell.as_of, holdout_from: cell.as_of, as_of: cell.as_of };
-        let window = cell.selection.window;
-        let trained = positions(&self.rows, window, &cuts, Part::Fit);
-        let rows = self.rows.select(&trained);
-        let columns = rows.columns.iter();
-        columns
-            .filter_map(|column| {
-                Reference::new(&column.name, view(&column.values, 0..rows.len())).ok()
-            })
-            .collect()
-    }
-}
-
-fn view(values: &Values, range: std::ops::Range<usize>) -> drift::Values<'_> {
-    match values {
-        Values::Numeric(values) => drift::Values::Numeric(&values[range]),
-        Values::Categorical { codes, names } => {
-            drift::Values::Categorical { codes: &codes[range], names }
-        }
     }
 }

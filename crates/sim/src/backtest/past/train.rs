@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::Rows;
@@ -20,11 +20,14 @@ use tokio::task::JoinSet;
 
 use super::cache::{self, Kept};
 use super::chosen::{self, Alias};
-use super::{Cell, Past, Plan, mean};
+use super::{Cell, Past, Plan, drift, mean, open};
+use crate::backtest::contest::in_parallel;
 use crate::replay::{Error, periods, too_short};
 
 /// Rows scored at a time.
 const ROWS_AT_A_TIME: usize = 65_536;
+/// Rows whose losses are computed at a time: what is made of them meanwhile stays in the processor's cache.
+const LOSSES_AT_A_TIME: usize = 4_096;
 
 /// How far the trainings are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -127,7 +130,7 @@ impl Past {
             priced: by,
             guesses: guesses.collect(),
             shifts,
-            references: Mutex::default(),
+            drift: drift::Windows::of(all.len()),
             grown: Vec::new(),
             rounds: plan.rounds,
             cache: plan.cache.clone(),
@@ -160,17 +163,20 @@ impl Past {
 
     /// Computes the losses of each version once, and adds them up by period.
     fn add_up(&mut self) {
-        let mut cells = std::mem::take(&mut self.cells);
+        let cells = std::mem::take(&mut self.cells);
+        let cells = cells.into_iter().map(Mutex::new).collect::<Vec<_>>();
         if let Some(mut before) = self.before.take() {
             (before.losses, before.errors) = self.row_losses(&before);
             self.before = Some(before);
         }
-        for (place, cell) in cells.iter_mut().enumerate() {
-            if let Some(cell) = cell {
+        in_parallel(&cells.iter().enumerate().collect::<Vec<_>>(), |(place, cell)| {
+            if let Some(cell) = &mut *open(cell) {
                 self.complete(cell, place / self.windows.len());
             }
-        }
-        self.cells = cells;
+        });
+        let cells = cells.into_iter();
+        self.cells =
+            cells.map(|cell| cell.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
     }
 
     /// The losses of a version trained at the beginning of a period, by row and by period.
@@ -192,25 +198,30 @@ impl Past {
         let labels = &self.rows.label[cell.first.min(self.rows.len())..];
         let mut losses = vec![f32::NAN; cell.predictions.len() / width];
         let mut wrong = (self.priced == Priced::Errors).then(|| losses.clone());
-        let rows =
-            losses.iter_mut().enumerate().zip(cell.predictions.chunks_exact(width)).zip(labels);
-        let mut answer = Vec::with_capacity(width);
-        for (((place, loss), predicted), label) in rows {
-            if predicted[0].is_nan() || label.is_nan() {
-                continue;
+        let rows = labels.iter().zip(cell.predictions.chunks_exact(width)).enumerate();
+        let mut rows = rows.filter(|(_, (label, row))| !row[0].is_nan() && !label.is_nan());
+        loop {
+            let (mut places, mut labels, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
+            for (place, (label, row)) in rows.by_ref().take(LOSSES_AT_A_TIME) {
+                places.push(place);
+                labels.push(*label);
+                predictions.extend(row.iter().map(|value| f64::from(*value)));
             }
-            answer.clear();
-            answer.extend(predicted.iter().map(|value| f64::from(*value)));
-            let found = row_losses(self.task, &[*label], &answer);
-            #[expect(clippy::cast_possible_truncation, reason = "kept in single precision")]
-            let single = found.first().map_or(f32::NAN, |found| (found / self.unit) as f32);
-            *loss = single;
+            if places.is_empty() {
+                return (losses, wrong);
+            }
+            for (place, found) in places.iter().zip(row_losses(self.task, &labels, &predictions)) {
+                #[expect(clippy::cast_possible_truncation, reason = "kept in single precision")]
+                let single = (found / self.unit) as f32;
+                losses[*place] = single;
+            }
             if let Some(wrong) = &mut wrong {
-                let error = errors(self.task, &[*label], &answer).first() == Some(&1.0);
-                wrong[place] = f32::from(u8::from(error));
+                let mut errors = errors(self.task, &labels, &predictions).into_iter();
+                for place in places {
+                    wrong[place] = f32::from(u8::from(errors.next() == Some(1.0)));
+                }
             }
         }
-        (losses, wrong)
     }
 }
 
@@ -362,18 +373,16 @@ pub(super) async fn scored(
         let found = manifest.importance.iter().find(|of| of.feature == feature.name);
         found.map_or(0.0, |found| found.gain)
     });
+    let hours = |row_rounds| estimated_hours(row_rounds, manifest.schema.features.len());
     Ok(Cell {
         version,
         as_of,
         selection: manifest.chosen.as_ref().map_or(whole, |chosen| chosen.selection),
-        cpu_hours: estimated_hours(manifest),
+        cpu_hours: hours(manifest.row_rounds()),
         cpu_seconds: manifest.cpu_seconds,
         stopping_from: cuts.stopping_from,
         searched: manifest.searched,
-        search_hours: manifest.searched.map_or(0.0, |searched| {
-            estimated_hours(manifest) * searched.row_rounds as f64
-                / manifest.row_rounds().max(1) as f64
-        }),
+        search_hours: manifest.searched.map_or(0.0, |searched| hours(searched.row_rounds)),
         importance: gains.collect(),
         first: kept.first,
         predictions: kept.predictions,
