@@ -14,3 +14,4 @@ mod examples;
 mod journey;
 mod killed;
 mod sharing;
+mod windows;
