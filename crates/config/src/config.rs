@@ -252,10 +252,8 @@ impl Windows {
     /// the last run where the others choose.
     #[must_use]
     pub fn all(window: TrainingWindow) -> Windows {
-        let incremental = match window {
-            TrainingWindow::Auto => TrainingWindow::SinceLastRun,
-            other => other,
-        };
+        let chooses = window == TrainingWindow::Auto;
+        let incremental = if chooses { TrainingWindow::SinceLastRun } else { window };
         Windows {
             scheduled: window,
             triggered: window,

@@ -182,6 +182,12 @@ impl TrainingWindow {
         ]
     }
 
+    /// Whether its rows are known only beside a champion.
+    #[must_use]
+    pub fn hangs_on_champion(self) -> bool {
+        matches!(self, TrainingWindow::SinceLastRun | TrainingWindow::SinceChange)
+    }
+
     /// The rows of a training.
     #[must_use]
     pub fn select(self, known: &Known, period: Duration) -> Selected {

@@ -175,11 +175,10 @@ impl Arguments {
 
     fn plan(&self, config: &Config, model: &ModelConfig, state: &Path) -> Plan {
         let settings = wiring::settings(config, model, state);
-        let configured = match settings.windows.scheduled {
-            // What a version trains on hangs on the one before: not a column of this grid.
-            TrainingWindow::SinceLastRun | TrainingWindow::SinceChange => TrainingWindow::All,
-            window => window,
-        };
+        let configured = settings.windows.scheduled;
+        // What a version trains on hangs on the one before: not a column of this grid.
+        let hangs = configured.hangs_on_champion();
+        let configured = if hangs { TrainingWindow::All } else { configured };
         let mut windows = vec![configured];
         let period = config.replay.period;
         let short = TrainingWindow::Last(Duration(SHORT_WINDOW_PERIODS * period.0));
@@ -254,12 +253,11 @@ async fn workshop(
 
 fn window(text: &str) -> Result<TrainingWindow, String> {
     let wanted = || format!("write {}", ConfigWindow::WANTED);
-    match wiring::window(ConfigWindow::parse(text).ok_or_else(wanted)?) {
-        TrainingWindow::SinceLastRun | TrainingWindow::SinceChange => {
-            Err("is told apart from these, without being asked for: leave it out".to_owned())
-        }
-        window => Ok(window),
+    let window = wiring::window(ConfigWindow::parse(text).ok_or_else(wanted)?);
+    if window.hangs_on_champion() {
+        return Err("is told apart from these, without being asked for: leave it out".to_owned());
     }
+    Ok(window)
 }
 
 fn deployment(text: &str) -> Result<Duration, String> {

@@ -317,14 +317,7 @@ impl Shown<'_> {
             "windows": outcome.by_pick.iter().map(|alone| json!({
                 "window": self.pick(alone.pick), "oracle": alone.oracle, "always": alone.always,
             })).collect::<Vec<_>>(),
-            "oracle": {
-                "cost": outcome.oracle.cost,
-                "metric_mean": backtest.oracle.metric_mean,
-                "log_loss": backtest.oracle.loss,
-                "retrains": backtest.oracle.retrains,
-                "training_cpu_seconds": backtest.oracle.training_cpu_seconds,
-                "schedule": self.schedule(),
-            },
+            "oracle": self.hindsight(),
             "recommended": {
                 "policy": best.entry.name, "window": self.pick(best.entry.pick),
                 "parameters": best.entry.rule, "recovered": best.recovered,
@@ -343,6 +336,18 @@ impl Shown<'_> {
                 "failed": failed.collect::<Vec<_>>(),
             },
             "report": report.display().to_string(),
+        })
+    }
+
+    fn hindsight(&self) -> Value {
+        let Backtest { outcome, oracle, .. } = self.backtest;
+        json!({
+            "cost": outcome.oracle.cost,
+            "metric_mean": oracle.metric_mean,
+            "log_loss": oracle.loss,
+            "retrains": oracle.retrains,
+            "training_cpu_seconds": oracle.training_cpu_seconds,
+            "schedule": self.schedule(),
         })
     }
 
