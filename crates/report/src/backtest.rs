@@ -1,5 +1,7 @@
 //! Draws a backtest: freshness against cost, who retrained when, and what another price would change.
 
+mod windows;
+
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
@@ -7,6 +9,8 @@ use crate::chart::{Chart, TimeAxis, escaped, number};
 use crate::format;
 use crate::page::{Page, Section};
 use crate::table::{Column, Filters, Frame, Row, Table};
+
+pub use windows::Alone;
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +39,8 @@ pub struct Backtest {
     pub apart: Vec<Entry>,
     /// The cheapest schedule there was.
     pub oracle: Entry,
+    /// Each window by itself.
+    pub windows: Vec<Alone>,
     /// What never retraining cost.
     pub never: f64,
     /// What retraining in every period cost.
@@ -72,8 +78,8 @@ pub struct Entry {
     pub cost: f64,
     /// Share of what hindsight saves.
     pub recovered: Option<f64>,
-    /// 95 % interval of its cost above the recommended one's.
-    pub above: (f64, f64),
+    /// 95 % interval of its cost above the recommended one's; nothing for hindsight, which is no choice.
+    pub above: Option<(f64, f64)>,
 }
 
 /// The contest with runs at another price.
@@ -108,6 +114,7 @@ pub fn render(backtest: &Backtest) -> String {
     let sections = vec![
         Section::new("pareto", "Freshness against cost", html! { (pareto(backtest)) }),
         Section::new("timeline", "Who retrained when", timeline(backtest)),
+        Section::new("windows", "On what data", windows::draw(backtest)),
         Section::new("sweep", "At another price", sweep(backtest)),
         Section::new("policies", "All policies", html! { (policies(backtest)) (apart(backtest)) }),
         Section::new("method", "How to read this", method(backtest)),
@@ -413,16 +420,14 @@ fn apart(backtest: &Backtest) -> Markup {
 /// Entries below what hindsight knows.
 fn entries(backtest: &Backtest, id: &'static str, caption: &str, entries: &[Entry]) -> Markup {
     let rows = [&backtest.oracle].into_iter().chain(entries).map(|entry| {
-        let share = entry.recovered.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0));
-        let (low, high) = entry.above;
-        let told = if entry.is_recommended {
-            "recommended".to_owned()
-        } else if low > 0.0 {
-            "dearer".to_owned()
-        } else if high < 0.0 {
-            "cheaper".to_owned()
-        } else {
-            "not told apart".to_owned()
+        let share =
+            entry.recovered.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0));
+        let told = match entry.above {
+            _ if entry.is_recommended => "recommended",
+            None => "–",
+            Some((low, _)) if low > 0.0 => "dearer",
+            Some((_, high)) if high < 0.0 => "cheaper",
+            Some(_) => "not told apart",
         };
         Row::new(vec![
             html! { @if entry.is_recommended { strong { (entry.name) } } @else { (entry.name) } },
@@ -438,8 +443,11 @@ fn entries(backtest: &Backtest, id: &'static str, caption: &str, entries: &[Entr
         .kind(&entry.name)
         .detail(html! {
             p {
-                "Retrains " (entry.rule) ". Its cost lies between " (format!("{low:+.1}")) " and " (format!("{high:+.1}"))
-                " above the recommended policy's, with 95 % confidence."
+                "Retrains " (entry.rule) "."
+                @if let Some((low, high)) = entry.above {
+                    " Its cost lies between " (format!("{low:+.1}")) " and " (format!("{high:+.1}"))
+                    " above the recommended policy's, with 95 % confidence."
+                }
             }
         })
     });
@@ -487,7 +495,9 @@ fn method(backtest: &Backtest) -> Markup {
             dt { "hindsight" }
             dd { "The cheapest schedule of retrainings and windows there was, by an exact dynamic programme over the same versions." }
             dt { "recovered" }
-            dd { "The share of what hindsight saves beside the better of never and always." }
+            dd {
+                "The share of what hindsight saves beside the better of never and always; – where that is below 2 % of never: there is next to nothing to win. What of it is when to retrain, and what is another window each time, stands under “On what data”."
+            }
             dt { "recommended" }
             dd { "The simplest policy that the first half cannot tell from the cheapest, by a block bootstrap over its periods." }
             @if let Some(share) = backtest.walk_forward {

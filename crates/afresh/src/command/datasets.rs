@@ -136,6 +136,7 @@ async fn list(
             "window": {
                 "from": manifest.window.from.to_string(), "to": manifest.window.to.to_string(),
             },
+            "choices": manifest.choices,
             "as_of": manifest.cuts.as_of.to_string(),
             "stopping_from": manifest.cuts.stopping_from.to_string(),
             "holdout_from": manifest.cuts.holdout_from.to_string(),

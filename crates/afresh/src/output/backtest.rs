@@ -245,6 +245,12 @@ impl Shown<'_> {
     pub fn json(&self, report: &Path) -> Value {
         let backtest = self.backtest;
         let outcome = &backtest.outcome;
+        let periods = &backtest.periods[backtest.split..];
+        let runs = |choices: &[Choice]| {
+            let retrained =
+                periods.iter().zip(choices).filter(|(_, choice)| **choice != Choice::Keep);
+            retrained.map(|(period, _)| period.from.to_string()).collect::<Vec<_>>()
+        };
         let policies = self.entries().map(|(scored, showing)| {
             json!({
                 "policy": scored.entry.name,
@@ -253,6 +259,7 @@ impl Shown<'_> {
                 "metric_mean": showing.metric_mean,
                 "log_loss": showing.loss,
                 "retrains": showing.retrains,
+                "runs": runs(&scored.way.choices),
                 "training_cpu_seconds": showing.training_cpu_seconds,
                 "cost": scored.way.cost(),
                 "regret": scored.regret,
@@ -395,7 +402,7 @@ impl Shown<'_> {
             training_cpu_seconds: showing.training_cpu_seconds,
             cost: scored.way.cost(),
             recovered: scored.recovered,
-            above: (scored.above_recommended.low, scored.above_recommended.high),
+            above: Some((scored.above_recommended.low, scored.above_recommended.high)),
         });
         let apart = self.apart.iter().filter_map(|apart| {
             let Went { way, showing, recovered, above_recommended } = apart.went.as_ref()?;
@@ -412,7 +419,7 @@ impl Shown<'_> {
                 training_cpu_seconds: showing.training_cpu_seconds,
                 cost: way.cost(),
                 recovered: *recovered,
-                above: (above_recommended.low, above_recommended.high),
+                above: Some((above_recommended.low, above_recommended.high)),
             })
         });
         drawn::Backtest {
@@ -440,8 +447,17 @@ impl Shown<'_> {
                 training_cpu_seconds: backtest.oracle.training_cpu_seconds,
                 cost: outcome.oracle.cost,
                 recovered: Some(1.0),
-                above: (0.0, 0.0),
+                above: None,
             },
+            windows: outcome
+                .by_pick
+                .iter()
+                .map(|alone| drawn::Alone {
+                    window: self.pick(alone.pick),
+                    always: alone.always,
+                    oracle: alone.oracle,
+                })
+                .collect(),
             never: outcome.never,
             always: outcome.always,
             walk_forward: outcome.walk_forward.recovered,

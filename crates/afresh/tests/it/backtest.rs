@@ -157,6 +157,43 @@ fn history_that_is_too_short_is_told_with_what_to_write() {
 }
 
 #[test]
+fn nothing_of_a_real_history_is_seen_ahead() {
+    let told = |rows: String| {
+        let project = project("");
+        project.write("rows.csv", &rows);
+        project.json(&["backtest", "--no-apart"])
+    };
+    // The last four of the eight days that are scored: every label is the opposite, every amount elsewhere.
+    let last = ROWS - 5 * 24;
+    let turned = changed(|place, columns| {
+        if last <= place {
+            columns[2] = format!("{}", 1_000 - place);
+            columns[4] = if columns[4] == "1" { "0" } else { "1" }.to_owned();
+        }
+        true
+    });
+    let (plain, turned) = (told(rows(0..ROWS)), told(turned));
+    let turns = crate::project::time_of(3_600_000, last).to_string();
+    let before = |policy: &Value| {
+        let runs = policy["runs"].as_array().unwrap().iter().map(|at| at.as_str().unwrap());
+        runs.filter(|at| *at <= turns.as_str()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut differ = 0;
+    for one in plain["policies"].as_array().unwrap() {
+        let mut others = turned["policies"].as_array().unwrap().iter();
+        let same = |other: &&Value| {
+            ["policy", "window", "parameters"].iter().all(|key| other[key] == one[key])
+        };
+        // Tuned on the first half: the parameters are those of another future.
+        let other = others.find(same).unwrap_or_else(|| panic!("{one} has other parameters"));
+        assert_eq!(before(one), before(other), "{one}");
+        differ += usize::from(one["cost"] != other["cost"]);
+    }
+    let policies = plain["policies"].as_array().unwrap().len();
+    assert!(differ == policies, "the future is not the same: {differ} of {policies}");
+}
+
+#[test]
 fn more_trainings_than_allowed_are_told_before_the_first() {
     let project = project("");
     let said = project.bad(&[&ONE_WINDOW[..], &["--max-trainings", "15"]].concat(), 1, "needs 16");
