@@ -100,6 +100,7 @@ pub fn settings(config: &Config, model: &ModelConfig, state: &Path) -> Settings 
         period: config.replay.period,
         split: model.split,
         advice: model.advice.clone(),
+        run_estimate_cpu_seconds: Some(model.policy.estimate_cpu_seconds).filter(|s| 0.0 < *s),
         drift: match model.policy.drift.or(config.drift_threshold) {
             Some(score) => Drift::Threshold(score),
             None => Drift::ExpectedRunTime(config.drift_run_time),

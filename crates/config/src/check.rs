@@ -162,8 +162,9 @@ fn model(
     let zone = data.as_ref().map_or(chrono_tz::Tz::UTC, |data| data.source.timezone);
     let train = section.train.unwrap_or_default_section();
     let incremental = train::Incremental::of(&mut retrain);
-    let retrain = retrain::check(retrain, name, zone, &context, &mut policy, findings);
+    let mut retrain = retrain::check(retrain, name, zone, &context, &mut policy, findings);
     let train = train::check(train, incremental, &context, &mut policy, findings);
+    retrain.add_gpus(policy.needs.gpu, findings);
     let gate = section.gate.unwrap_or_default_section();
     let features = data.as_ref().map(|data| &data.source);
     let gate = gate::check(gate, features, &context, &mut policy, findings);

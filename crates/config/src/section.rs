@@ -318,8 +318,12 @@ section! {
         per_loss: NotNegative = 1.0,
         /// Of one wrong answer, instead of `per_loss`.
         per_error: NotNegative,
-        /// Of an hour of training.
+        /// Of a CPU hour of training.
         per_cpu_hour: NotNegative,
+        /// Of an hour of each GPU that a run has by `train.needs.gpu`.
+        per_gpu_hour: NotNegative,
+        /// Of a million rows that a retraining trains on.
+        per_million_rows: NotNegative,
         /// Of one retraining; where left out, 0.2 % of the loss of a constant guess over a median period.
         per_run: NotNegative,
         /// CPU time allowed in a rolling length, such as `20 cpu-hours per 30d`.

@@ -42,6 +42,8 @@ pub struct Settings {
     pub split: split::Rule,
     /// The policy that advises.
     pub advice: Advice,
+    /// What the owner expects a run's trainings to take; `None` leaves that to an estimate by rows and rounds.
+    pub run_estimate_cpu_seconds: Option<f64>,
     /// From which drift score on a report says "drifted".
     pub drift: Drift,
     /// How decay is watched.

@@ -41,6 +41,8 @@ pub struct Evidence {
     pub guess: Option<f64>,
     /// CPU hours that a training would take now, estimated without a clock.
     pub run_cpu_hours: Option<f64>,
+    /// Rows that a training would train on.
+    pub run_rows: Option<u64>,
     /// CPU hours that trainings took in the period, by the same estimate.
     pub spent_cpu_hours: f64,
 }

@@ -29,8 +29,11 @@ pub struct Prices {
     pub per_loss: f64,
     /// Of one retraining.
     pub per_run: Option<f64>,
-    /// Of one CPU hour of training.
+    /// Of one CPU hour of training; that of its GPUs included.
     pub per_cpu_hour: Option<f64>,
+    /// Of a million rows that a retraining trains on.
+    #[serde(default)]
+    pub per_million_rows: Option<f64>,
 }
 
 impl Priced {
@@ -46,7 +49,13 @@ impl Priced {
 
 impl Default for Prices {
     fn default() -> Prices {
-        Prices { priced: Priced::Loss, per_loss: 1.0, per_run: None, per_cpu_hour: None }
+        Prices {
+            priced: Priced::Loss,
+            per_loss: 1.0,
+            per_run: None,
+            per_cpu_hour: None,
+            per_million_rows: None,
+        }
     }
 }
 
@@ -57,6 +66,7 @@ impl Prices {
             (self.priced.key(), Some(self.per_loss)),
             ("per_run", self.per_run),
             ("per_cpu_hour", self.per_cpu_hour),
+            ("per_million_rows", self.per_million_rows),
         ];
         for (name, price) in prices {
             if price.is_some_and(|price| !price.is_finite() || price <= 0.0) {
@@ -70,15 +80,27 @@ impl Prices {
     /// as nothing is known to price it by.
     #[must_use]
     pub fn run(&self, history: &History) -> Option<f64> {
-        let by_time = match (self.per_cpu_hour, history.newest()?.evidence.run_cpu_hours) {
-            (Some(price), Some(hours)) => Some(price * hours),
-            _ => None,
-        };
-        match (self.per_run, by_time) {
-            (None, None) => {
-                Some(DEFAULT_RUN_SHARE * history.median_rows()? * history.guess()? * self.per_loss)
-            }
-            (per_run, by_time) => Some(per_run.unwrap_or(0.0) + by_time.unwrap_or(0.0)),
+        let evidence = &history.newest()?.evidence;
+        let by_time = self.per_cpu_hour.zip(evidence.run_cpu_hours);
+        #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+        let millions = evidence.run_rows.map(|rows| rows as f64 / 1e6);
+        let by_rows = self.per_million_rows.zip(millions);
+        let stated = [self.per_run, by_time.map(times), by_rows.map(times)];
+        if stated.iter().all(Option::is_none) {
+            return Some(
+                DEFAULT_RUN_SHARE * history.median_rows()? * history.guess()? * self.per_loss,
+            );
         }
+        Some(0.0 + stated.iter().flatten().sum::<f64>())
     }
+
+    /// Whether the owner states what a run costs, in any way.
+    #[must_use]
+    pub fn states_run(&self) -> bool {
+        [self.per_run, self.per_cpu_hour, self.per_million_rows].iter().any(Option::is_some)
+    }
+}
+
+fn times((price, amount): (f64, f64)) -> f64 {
+    price * amount
 }

@@ -16,30 +16,17 @@ use std::collections::BTreeMap;
 
 use afresh_ml::metrics::Metric;
 use afresh_policy::oracle::{Choice, Serving, WrongPrice};
-use afresh_policy::prices::{DEFAULT_RUN_SHARE, Priced};
+use afresh_policy::prices::{DEFAULT_RUN_SHARE, Prices};
 
 use self::contest::{Contest, Outcome};
 use self::past::{Past, Trainings};
 use self::walk::Pick;
-use self::world::{Tariff, World as _};
+use self::world::{Limits, Tariff, World as _};
 
 /// Prices of runs at which the contest is repeated, as factors.
 pub const SWEEP: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
 /// Fewest periods that can be cut into a half that tunes and one that scores.
 pub const PERIODS_MIN: usize = 8;
-
-/// What the owner states of prices.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stated {
-    /// What `per_loss` is the price of: the same as the workshop's prices say.
-    pub priced: Priced,
-    /// Of one unit of loss, or of an error.
-    pub per_loss: f64,
-    /// Of a run.
-    pub per_run: Option<f64>,
-    /// Of a CPU hour.
-    pub per_cpu_hour: Option<f64>,
-}
 
 /// A history too short, or prices that are none.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -135,7 +122,8 @@ pub struct Sweep {
 pub fn compete(
     past: &Past,
     trainings: Trainings,
-    stated: Stated,
+    stated: Prices,
+    limits: Limits,
     metric: Metric,
 ) -> Result<Backtest, Error> {
     let found = past.periods();
@@ -146,7 +134,7 @@ pub fn compete(
         return Err(Error::NoLabels);
     }
     let split = found / 2;
-    let tariff = tariff(past, split, stated);
+    let tariff = tariff(past, split, stated, limits);
     let picks = (0..past.windows()).map(Pick::Window).collect::<Vec<_>>();
     let contest = Contest { world: past, tariff, split, picks, home: 0 };
     let field = contest.field();
@@ -179,7 +167,7 @@ pub fn compete(
         periods: past.windows_of_periods().to_vec(),
         split,
         tariff,
-        is_default_price: stated.per_run.is_none() && stated.per_cpu_hour.is_none(),
+        is_default_price: !stated.states_run(),
         outcome,
         showings,
         oracle,
@@ -191,15 +179,17 @@ pub fn compete(
 
 /// The stated prices; where none is stated a run costs a small share of what a constant guess loses
 /// over a median period. Known from the first half alone.
-fn tariff(past: &Past, split: usize, stated: Stated) -> Tariff {
-    let per_loss = stated.per_loss;
+fn tariff(past: &Past, split: usize, stated: Prices, limits: Limits) -> Tariff {
+    let Prices { priced, per_loss, per_run, per_cpu_hour, per_million_rows } = stated;
     let default = DEFAULT_RUN_SHARE * past.median_rows(split) * past.guess(split) * per_loss;
-    let per_run = match (stated.per_run, stated.per_cpu_hour) {
-        (None, None) => default,
-        (per_run, _) => per_run.unwrap_or(0.0),
-    };
-    let priced = stated.priced;
-    Tariff { priced, per_loss, per_run, per_cpu_hour: stated.per_cpu_hour.unwrap_or(0.0) }
+    Tariff {
+        priced,
+        per_loss,
+        per_run: if stated.states_run() { per_run.unwrap_or(0.0) } else { default },
+        per_cpu_hour: per_cpu_hour.unwrap_or(0.0),
+        per_million_rows: per_million_rows.unwrap_or(0.0),
+        limits,
+    }
 }
 
 /// What serves in each scored period by hindsight's schedule.

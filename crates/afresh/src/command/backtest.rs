@@ -16,9 +16,9 @@ use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::Shipped;
 use afresh_policy::prices::{Priced, Prices};
 use afresh_sim::backtest::apart::{self, apart};
+use afresh_sim::backtest::compete;
 use afresh_sim::backtest::past::{Past, Plan, Progress};
-use afresh_sim::backtest::world::Growth;
-use afresh_sim::backtest::{Stated, compete};
+use afresh_sim::backtest::world::{Budget, Growth, Limits};
 use afresh_train::recipe::Engine;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -68,6 +68,9 @@ pub struct Arguments {
     /// Price of a CPU hour of training.
     #[arg(long, value_name = "PRICE", value_parser = price)]
     per_cpu_hour: Option<f64>,
+    /// Price of a million rows that a retraining trains on.
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    per_million_rows: Option<f64>,
     /// Trainings at a time; the configured CPU slots where it is left out.
     #[arg(long, value_name = "NUMBER")]
     slots: Option<usize>,
@@ -109,10 +112,9 @@ impl Arguments {
         bar.finish();
         let failed = || format!("failed to backtest {}", model.name);
         let (mut past, trainings) = built.with_context(failed)?;
-        let Prices { priced, per_loss, per_run, per_cpu_hour } = prices;
-        let stated = Stated { priced, per_loss, per_run, per_cpu_hour };
         let metric = model.judging.metric;
-        let backtest = compete(&past, trainings, stated, metric);
+        let limits = limits(&config, model);
+        let backtest = compete(&past, trainings, prices, limits, metric);
         let backtest = backtest.with_context(failed)?;
         let growths = self.growths(&model.recipe.engine);
         let left = self.max_trainings.map(|most| most.saturating_sub(backtest.trainings.distinct));
@@ -156,6 +158,7 @@ impl Arguments {
             per_loss,
             per_run: self.per_run.or(prices.per_run),
             per_cpu_hour: self.per_cpu_hour.or(prices.per_cpu_hour),
+            per_million_rows: self.per_million_rows.or(prices.per_million_rows),
         }
     }
 
@@ -205,6 +208,19 @@ impl Arguments {
             trainings_max: self.max_trainings,
             cache: state.to_owned(),
         }
+    }
+}
+
+/// The owner's cooldown and budget, in periods.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of any history stay below 2^53")]
+fn limits(config: &Config, model: &ModelConfig) -> Limits {
+    let periods = |length: Duration| length.0 as f64 / config.replay.period.0 as f64;
+    Limits {
+        cooldown_periods: periods(model.policy.cooldown),
+        budget: config.fleet.budgets.get(&model.name).map(|budget| Budget {
+            cpu_hours: budget.cpu_seconds / 3_600.0,
+            periods: periods(budget.per),
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use afresh_sim::backtest::Backtest;
 use afresh_sim::backtest::apart::{Apart, Went};
 use afresh_sim::backtest::contest::Scored;
 use afresh_sim::backtest::walk::Pick;
-use afresh_sim::backtest::world::Growth;
+use afresh_sim::backtest::world::{Growth, Tariff};
 use serde_json::{Value, json};
 
 use super::{line, number, table};
@@ -49,8 +49,14 @@ impl Shown<'_> {
             unit(backtest.tariff.priced),
             backtest.tariff.per_loss,
             backtest.tariff.per_run,
-            hours(backtest.tariff.per_cpu_hour),
+            beside(&backtest.tariff),
         ));
+        let held = backtest.outcome.scored.iter().filter(|scored| 0 < scored.way.held).count();
+        if 0 < held {
+            line(format_args!(
+                "Cooldown and budget held back runs of {held} policies, as they would live; hindsight is free of them."
+            ));
+        }
         line("");
         let metric = self.metric.name();
         let header = [
@@ -260,6 +266,7 @@ impl Shown<'_> {
                 "log_loss": showing.loss,
                 "retrains": showing.retrains,
                 "runs": runs(&scored.way.choices),
+                "held_back": scored.way.held,
                 "training_cpu_seconds": showing.training_cpu_seconds,
                 "cost": scored.way.cost(),
                 "regret": scored.regret,
@@ -315,7 +322,9 @@ impl Shown<'_> {
             "prices": {
                 "priced": backtest.tariff.priced, "per_loss": backtest.tariff.per_loss,
                 "per_run": backtest.tariff.per_run,
-                "per_cpu_hour": backtest.tariff.per_cpu_hour, "default": backtest.is_default_price,
+                "per_cpu_hour": backtest.tariff.per_cpu_hour,
+                "per_million_rows": backtest.tariff.per_million_rows,
+                "default": backtest.is_default_price,
             },
             "policies": policies.collect::<Vec<_>>(),
             "apart": apart.collect::<Vec<_>>(),
@@ -516,8 +525,14 @@ fn loss(priced: Priced) -> &'static str {
     }
 }
 
-fn hours(per_cpu_hour: f64) -> String {
-    if per_cpu_hour > 0.0 { format!(", a CPU hour {per_cpu_hour:.2}") } else { String::new() }
+/// What else has a price.
+fn beside(tariff: &Tariff) -> String {
+    let prices = [
+        ("a CPU hour", tariff.per_cpu_hour),
+        ("a million rows to train on", tariff.per_million_rows),
+    ];
+    let stated = prices.into_iter().filter(|(_, price)| 0.0 < *price);
+    stated.map(|(what, price)| format!(", {what} {price:.2}")).collect()
 }
 
 fn digits(value: Option<f64>) -> String {

@@ -76,7 +76,26 @@ fn stated_prices_are_those_that_count() {
     let cost = |found: &Value| policy(found, "always")["cost"].as_f64().unwrap();
     let difference = cost(&dear) - cost(&cheap);
     assert!((difference - 8.0 * 999.999).abs() < 1e-6, "{difference}");
-    for flag in ["--per-run", "--per-loss", "--per-cpu-hour"] {
+    // A million rows at a price: every training has at most the few hundred that there are.
+    let by_rows = project.json(&[&ONE_WINDOW[..], &["--per-million-rows", "1000"]].concat());
+    assert_eq!(by_rows["prices"]["per_million_rows"], 1000.0);
+    assert_eq!(
+        (&by_rows["prices"]["per_run"], &by_rows["prices"]["default"]),
+        (&0.0.into(), &false.into())
+    );
+    let (loss, cheap_loss) = (cost(&by_rows), cost(&cheap) - 8.0 * 0.001);
+    let rows = (loss - cheap_loss) * 1_000.0;
+    assert!((8.0 * 96.0..8.0 * 480.0).contains(&rows), "{rows} rows in eight trainings");
+    // What the owner allows holds every policy back, and hindsight not.
+    project.configure(&format!("{TREES}retrain.cooldown = \"50h\"\n"));
+    let rested = project.json(&ONE_WINDOW);
+    let always = policy(&rested, "always");
+    assert!(always["retrains"].as_u64() < Some(4), "{always}");
+    assert!(always["held_back"].as_u64() > Some(4), "{always}");
+    let said = project.good(&ONE_WINDOW);
+    assert!(said.contains("Cooldown and budget held back runs"), "{said}");
+    project.configure(TREES);
+    for flag in ["--per-run", "--per-loss", "--per-cpu-hour", "--per-million-rows"] {
         for price in ["0", "-1", "free"] {
             let given = format!("{flag}={price}");
             project.bad(&["backtest", &given], 2, "a price is a number above 0");

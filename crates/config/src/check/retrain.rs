@@ -22,6 +22,7 @@ pub(super) struct Checked {
     pub(super) advice: Settings,
     pub(super) decay: decay::Written,
     pub(super) per_cpu_hour: Option<f64>,
+    per_gpu_hour: Option<Placed<NotNegative>>,
     pub(super) budget: Option<Budget>,
 }
 
@@ -70,6 +71,7 @@ pub(super) fn check(
         advice: advice(kind, &section, &cost, context.task, findings),
         decay,
         per_cpu_hour: cost.per_cpu_hour.map(|price| price.value.0),
+        per_gpu_hour: cost.per_gpu_hour,
         budget: cost.budget.map(|budget| budget.value),
     }
 }
@@ -193,8 +195,13 @@ fn advice(
         settings.rows_min = rows.value;
     }
     // The policy compares prices, so that none may be zero.
-    let prices =
-        [("per_loss", &cost.per_loss), ("per_error", &cost.per_error), ("per_run", &cost.per_run)];
+    let prices = [
+        ("per_loss", &cost.per_loss),
+        ("per_error", &cost.per_error),
+        ("per_run", &cost.per_run),
+        ("per_gpu_hour", &cost.per_gpu_hour),
+        ("per_million_rows", &cost.per_million_rows),
+    ];
     for (key, price) in prices.map(|(key, price)| (key, price.as_ref())) {
         if let Some(Placed { value: NotNegative(price), at }) = price
             && *price <= 0.0
@@ -219,7 +226,23 @@ fn advice(
     }
     settings.prices.per_run = cost.per_run.as_ref().map(|price| price.value.0);
     settings.prices.per_cpu_hour = cost.per_cpu_hour.as_ref().map(|price| price.value.0);
+    settings.prices.per_million_rows = cost.per_million_rows.as_ref().map(|price| price.value.0);
     settings
+}
+
+impl Checked {
+    /// An hour of training takes an hour of every GPU that a run has.
+    pub(super) fn add_gpus(&mut self, gpus: u64, findings: &mut Findings) {
+        let Some(Placed { value: NotNegative(price), at }) = &self.per_gpu_hour else { return };
+        if gpus == 0 {
+            let message = "`retrain.cost.per_gpu_hour` is a price, and no run has a GPU";
+            findings.add(at, message, "write how many a run has: `train.needs.gpu = 1`");
+        }
+        let hour = &mut self.advice.prices.per_cpu_hour;
+        #[expect(clippy::cast_precision_loss, reason = "a few GPUs")]
+        let count = gpus as f64;
+        *hour = Some(hour.unwrap_or(0.0) + price * count);
+    }
 }
 
 /// One training alone must fit into the budget.

@@ -209,6 +209,18 @@ fn classic_preset_is_the_specification() {
 }
 
 #[test]
+fn an_hour_of_training_is_an_hour_of_every_gpu_too() {
+    let text =
+        with("retrain", "cost = { per_cpu_hour = 0.1, per_gpu_hour = 2, per_million_rows = 5 }")
+            + "\n[model.m.train]\nneeds = { gpu = 3 }\n[slots]\ngpu = 4";
+    let prices = one(&text).advice.prices;
+    assert_eq!((prices.per_cpu_hour, prices.per_million_rows), (Some(6.1), Some(5.0)));
+    let text = with("retrain", "cost = { per_gpu_hour = 2 }")
+        + "\n[model.m.train]\nneeds = { gpu = 1 }\n[slots]\ngpu = 1";
+    assert_eq!(one(&text).advice.prices.per_cpu_hour, Some(2.0));
+}
+
+#[test]
 fn what_is_written_wins_over_the_preset() {
     let lines = "preset = \"classic\"\ndrift = false\ndecay = { sequential = true }\npriority_min = 1\n\
                  timezone = \"Europe/Berlin\"\ncatch_up = \"once\"\n[model.m.train]\nrefit = true\n\

@@ -179,7 +179,9 @@ impl Monitor {
         let labels = newest.iter().map(|at| rows.label[*at]).collect::<Vec<_>>();
         let manifest = workshop.scorer(subject.version)?;
         let manifest = manifest.manifest();
-        let run = estimated_hours(manifest.row_rounds(), manifest.schema.features.len());
+        let estimated = estimated_hours(manifest.row_rounds(), manifest.schema.features.len());
+        let stated = workshop.settings().run_estimate_cpu_seconds;
+        let run = stated.map_or(estimated, |seconds| seconds / 3_600.0);
         let before = Window { from: period.from.before(period.length()), to: period.from };
         let mut evidence = Evidence {
             alarms: alarms(workshop, subject, rows, period, decay)?,
@@ -187,6 +189,7 @@ impl Monitor {
             feature_shift: feature_shift(rows, rows.range(before), rows.range(period)),
             guess: guess(by, task, &labels).map(|guess| guess / unit),
             run_cpu_hours: Some(run),
+            run_rows: Some(manifest.rows as u64),
             ..Evidence::default()
         };
         // Every decision tells what a run would save, and the best sign of it is how versions age on the same rows.

@@ -194,6 +194,7 @@ pub(crate) async fn workshop(
             ..split::Rule::new(Duration::days(7))
         },
         advice: Advice::recommended(),
+        run_estimate_cpu_seconds: None,
         drift: afresh_engine::settings::Drift::ExpectedRunTime(Duration::days(90)),
         decay: Decay::recommended(vec![Metric::Auc, Metric::LogLoss], Duration::days(7)),
         base: folder.to_owned(),

@@ -267,4 +267,12 @@ fn price_of_a_run_is_the_owners_or_a_share_of_the_guess() {
     assert!((run(by_hour, &history) - 1.5).abs() < 1e-9);
     let both = Prices { per_run: Some(1.0), ..by_hour };
     assert!((run(both, &history) - 2.5).abs() < 1e-9);
+    // Of rows nothing is known yet: what else is stated counts.
+    let by_rows = Prices { per_million_rows: Some(4.0), ..both };
+    assert!((run(by_rows, &history) - 2.5).abs() < 1e-9);
+    week.at = afresh_core::time::Timestamp(3 * super::WEEK);
+    week.evidence.run_rows = Some(500_000);
+    history.observe(&week);
+    assert!((run(by_rows, &history) - 4.5).abs() < 1e-9);
+    assert!(by_rows.states_run() && !Prices::default().states_run());
 }

@@ -110,6 +110,8 @@ pub struct Cell {
     /// The rows that trained it.
     selection: Selection,
     cpu_hours: f64,
+    /// Rows that it learned from.
+    trained_rows: usize,
     /// CPU seconds that its training took when it was done.
     cpu_seconds: f64,
     /// From when on available rows said when to stop.
@@ -291,7 +293,15 @@ impl World for Past {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+    fn rows(&self, version: Serving) -> f64 {
+        self.cell(version).map_or(0.0, |cell| cell.trained_rows as f64)
+    }
+
     fn cpu_hours(&self, version: Serving) -> f64 {
+        if let Some(seconds) = self.workshop.settings().run_estimate_cpu_seconds {
+            return seconds / 3_600.0;
+        }
         let alias = self.aliases.get(&self.own_place(version)).map(|alias| alias.cpu_hours);
         alias.or_else(|| Some(self.cell(version)?.cpu_hours)).unwrap_or(0.0)
     }
@@ -303,9 +313,9 @@ impl World for Past {
     }
 
     fn loss_until(&self, serving: Serving, period: usize, next: Serving) -> f64 {
-        let (Some(cell), Some(next)) = (self.cell(serving), self.cell(next)) else { return 0.0 };
+        let Some(cell) = self.cell(serving) else { return 0.0 };
         let from = self.periods[period].from;
-        let takes = next.training_takes();
+        let takes = training_takes(self.cpu_hours(next));
         let to = from.after(takes).after(self.deployment).min(self.periods[period].to);
         0.0 + cell.costs_on(self.rows.range(Window { from, to })).sum::<f64>()
     }
@@ -335,17 +345,17 @@ impl Cell {
         let costs = positions.into_iter().filter_map(known);
         costs.filter(|cost| !cost.is_nan()).map(f64::from)
     }
+}
 
-    /// From the beginning of the training until the version serves.
-    fn training_takes(&self) -> Duration {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate of milliseconds, far below 2^53"
-        )]
-        let takes = Duration((self.cpu_hours * 3_600_000.0) as u64);
-        takes
-    }
+/// From the beginning of a training to its end.
+fn training_takes(cpu_hours: f64) -> Duration {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate of milliseconds, far below 2^53"
+    )]
+    let takes = Duration((cpu_hours * 3_600_000.0) as u64);
+    takes
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]

@@ -14,7 +14,7 @@ use afresh_policy::rule::Rule;
 use afresh_policy::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Grown, Growth, Look, Paid, Tariff, World};
+use super::world::{Grown, Growth, Look, Paid, Spent, Tariff, World};
 
 /// On what data a policy retrains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct Standing {
     pub retired: Vec<Serving>,
     /// Number of what serves, counted from 1.
     pub number: u64,
+    /// Runs so far.
+    pub spent: Vec<Spent>,
 }
 
 /// A way through some periods.
@@ -52,6 +54,8 @@ pub struct Way {
     pub served: Vec<Serving>,
     /// Retrainings.
     pub runs: usize,
+    /// Retrainings that the owner's limits held back.
+    pub held: usize,
     /// Where it ends.
     pub end: Standing,
     /// What it waits for: it ends before the period where this version would be trained.
@@ -78,6 +82,7 @@ impl Standing {
             history: History::default(),
             retired: Vec::new(),
             number: 1,
+            spent: Vec::new(),
         }
     }
 
@@ -123,10 +128,10 @@ pub fn walk(
     (rule, pick): (&Rule, Pick),
     standing: Standing,
 ) -> Way {
-    let Standing { serving, history, retired, number } = standing;
+    let Standing { serving, history, retired, number, spent } = standing;
     let settings = Settings { rule: rule.clone(), rows_min: 1, prices: tariff.prices() };
     let mut adviser = Adviser::going_on(settings, history);
-    let mut at = Standing { serving, history: History::default(), retired, number };
+    let mut at = Standing { serving, history: History::default(), retired, number, spent };
     let length = periods.len();
     let mut way = Way {
         choices: Vec::with_capacity(length),
@@ -134,6 +139,7 @@ pub fn walk(
         paid: Vec::with_capacity(length),
         served: Vec::with_capacity(length),
         runs: 0,
+        held: 0,
         end: Standing::first(),
         missing: None,
     };
@@ -151,7 +157,12 @@ pub fn walk(
                 break;
             }
         };
-        let (choice, paid) = match chosen {
+        let allowed = chosen.filter(|window| {
+            let next = Serving::Trained { period, window: *window };
+            tariff.limits.allow(&at.spent, period, world.cpu_hours(next))
+        });
+        way.held += usize::from(chosen.is_some() && allowed.is_none());
+        let (choice, paid) = match allowed {
             None => (Choice::Keep, Paid::keep(world, at.serving, period)),
             Some(window) => {
                 let next = Serving::Trained { period, window };
@@ -160,6 +171,7 @@ pub fn walk(
                     surf.start(at.serving, next);
                 }
                 at.take_over(next);
+                at.spent.push(Spent { period, cpu_hours: paid.cpu_hours });
                 way.runs += 1;
                 (Choice::Retrain { window }, paid)
             }

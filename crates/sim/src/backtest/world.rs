@@ -32,6 +32,11 @@ pub trait World {
         1.0
     }
 
+    /// Rows that `version` was trained on.
+    fn rows(&self, _version: Serving) -> f64 {
+        0.0
+    }
+
     /// CPU hours of the training of `version`, estimated without a clock; 0 for the first.
     fn cpu_hours(&self, version: Serving) -> f64;
 
@@ -92,6 +97,53 @@ pub struct Tariff {
     pub per_run: f64,
     /// Of a CPU hour.
     pub per_cpu_hour: f64,
+    /// Of a million rows that are trained on.
+    pub per_million_rows: f64,
+    /// What the owner allows at these prices.
+    pub limits: Limits,
+}
+
+/// What the owner allows, live by the core: every policy of a backtest keeps within it, hindsight does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Periods from one run to the next, at least.
+    pub cooldown_periods: f64,
+    /// CPU hours that may be spent in a rolling number of periods.
+    pub budget: Option<Budget>,
+}
+
+/// CPU hours allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// So many.
+    pub cpu_hours: f64,
+    /// In so many periods.
+    pub periods: f64,
+}
+
+impl Limits {
+    /// Whether a run of so many CPU hours may start at the beginning of `period`, after those that were `spent`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of periods stay below 2^53")]
+    pub fn allow(&self, spent: &[Spent], period: usize, cpu_hours: f64) -> bool {
+        let since = |run: &Spent| (period - run.period) as f64;
+        let rested = spent.last().is_none_or(|last| self.cooldown_periods <= since(last));
+        rested
+            && self.budget.is_none_or(|budget| {
+                let recent = spent.iter().filter(|run| since(run) < budget.periods);
+                let recent = recent.map(|run| run.cpu_hours).sum::<f64>();
+                recent + cpu_hours <= budget.cpu_hours
+            })
+    }
+}
+
+/// A run that a policy started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spent {
+    /// When.
+    pub period: usize,
+    /// What it took.
+    pub cpu_hours: f64,
 }
 
 impl Tariff {
@@ -104,19 +156,28 @@ impl Tariff {
             per_loss: self.per_loss,
             per_run: some(self.per_run),
             per_cpu_hour: some(self.per_cpu_hour),
+            per_million_rows: some(self.per_million_rows),
         }
     }
 
-    /// With runs and CPU hours at `factor` of their price.
+    /// With runs, their CPU hours and rows at `factor` of their price.
     #[must_use]
     pub fn with_runs_at(&self, factor: f64) -> Tariff {
-        Tariff { per_run: self.per_run * factor, per_cpu_hour: self.per_cpu_hour * factor, ..*self }
+        Tariff {
+            per_run: self.per_run * factor,
+            per_cpu_hour: self.per_cpu_hour * factor,
+            per_million_rows: self.per_million_rows * factor,
+            ..*self
+        }
     }
 
     /// What a period costs.
     #[must_use]
     pub fn price(&self, paid: &Paid) -> f64 {
-        self.per_loss * paid.loss + self.per_run * paid.runs + self.per_cpu_hour * paid.cpu_hours
+        self.per_loss * paid.loss
+            + self.per_run * paid.runs
+            + self.per_cpu_hour * paid.cpu_hours
+            + self.per_million_rows * paid.rows / 1e6
     }
 }
 
@@ -129,6 +190,8 @@ pub struct Paid {
     pub runs: f64,
     /// CPU hours of training, estimated without a clock.
     pub cpu_hours: f64,
+    /// Rows that were trained on.
+    pub rows: f64,
 }
 
 impl Paid {
@@ -141,8 +204,12 @@ impl Paid {
     pub fn switch(world: &impl World, serving: Serving, period: usize, next: Serving) -> Paid {
         let before = world.loss_until(serving, period, next);
         let after = world.loss(next, period) - world.loss_until(next, period, next);
-        let cpu_hours = world.cpu_hours(next);
-        Paid { loss: (before + after).max(0.0), runs: world.runs(next), cpu_hours }
+        Paid {
+            loss: (before + after).max(0.0),
+            runs: world.runs(next),
+            cpu_hours: world.cpu_hours(next),
+            rows: world.rows(next),
+        }
     }
 }
 

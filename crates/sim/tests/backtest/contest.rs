@@ -6,12 +6,18 @@ use afresh_policy::rule::Rule;
 use afresh_sim::backtest::contest::{Contest, Outcome, interval, recovered};
 use afresh_sim::backtest::family::{self, Scale};
 use afresh_sim::backtest::walk::{Pick, Standing, walk};
-use afresh_sim::backtest::world::{Stretch, Tariff, World};
+use afresh_sim::backtest::world::{Budget, Limits, Stretch, Tariff, World};
 
 use crate::stream::{Stream, float};
 
-const TARIFF: Tariff =
-    Tariff { priced: Priced::Loss, per_loss: 1.0, per_run: 40.0, per_cpu_hour: 0.0 };
+const TARIFF: Tariff = Tariff {
+    priced: Priced::Loss,
+    per_loss: 1.0,
+    per_run: 40.0,
+    per_cpu_hour: 0.0,
+    per_million_rows: 0.0,
+    limits: Limits { cooldown_periods: 0.0, budget: None },
+};
 
 fn contest(stream: &Stream, tariff: Tariff) -> Contest<'_, Stream> {
     let picks = vec![Pick::Window(0), Pick::Window(1)];
@@ -86,6 +92,36 @@ fn base_rate_that_no_training_helps_is_no_reason_to_retrain() {
     }
     let outcome = is_right("base rate", &stream);
     assert_eq!(outcome.scored[outcome.recommended].way.runs, 0);
+}
+
+#[test]
+fn cooldown_and_budget_hold_every_policy_back_and_hindsight_never() {
+    let stream = Stream::gradual(40);
+    let go = |limits: Limits| {
+        let tariff = Tariff { limits, ..TARIFF };
+        let way =
+            walk(&stream, &tariff, 0..40, (&Rule::Always, Pick::Window(0)), Standing::first());
+        (way.runs, way.held)
+    };
+    let none = Limits::default();
+    let (free, held) = go(none);
+    assert_eq!((free, held), (39, 0));
+    let (rested, held) = go(Limits { cooldown_periods: 3.5, ..none });
+    assert_eq!((rested, rested + held), (10, free), "every fourth period");
+    let run = stream.cpu_hours(oracle::Serving::Trained { period: 20, window: 0 });
+    let budget = |cpu_hours| Limits { budget: Some(Budget { cpu_hours, periods: 5.0 }), ..none };
+    let (two_in_five, _) = go(budget(2.5 * run));
+    assert!((14..=18).contains(&two_in_five), "{two_in_five}");
+    assert_eq!(go(budget(0.5 * run)).0, 0, "a budget below one run");
+    let limited = contest(&stream, Tariff { limits: budget(2.5 * run), ..TARIFF }).run().unwrap();
+    let unlimited = contest(&stream, TARIFF).run().unwrap();
+    assert!((limited.oracle.cost - unlimited.oracle.cost).abs() < 1e-9);
+    let runs = |outcome: &Outcome| {
+        let always = outcome.scored.iter().find(|scored| scored.entry.rule == Rule::Always);
+        always.map(|scored| (scored.way.runs, scored.way.held > 0))
+    };
+    assert_eq!(runs(&unlimited), Some((20, false)));
+    assert!(runs(&limited).is_some_and(|(runs, held)| runs <= 10 && held), "{:?}", runs(&limited));
 }
 
 #[test]

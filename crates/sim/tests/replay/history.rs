@@ -155,6 +155,7 @@ pub(crate) async fn replay(plan: &Plan, folder: &Path, state: &str) -> Result<Re
             ..split::Rule::new(WEEK)
         },
         advice: Advice { rule: Rule::periodic_decay(2, 1), rows_min: 200, ..Advice::recommended() },
+        run_estimate_cpu_seconds: None,
         drift: afresh_engine::settings::Drift::Threshold(0.3),
         decay: Decay::recommended(vec![Metric::Auc, Metric::LogLoss], Duration::days(7)),
         base: folder.to_owned(),

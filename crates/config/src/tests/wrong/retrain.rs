@@ -263,6 +263,8 @@ fn costs_are_prices_and_budgets() {
             "cost = { per_loss = 0 }",
             "cost = { per_error = 0 }",
             "cost = { per_error = 2, per_loss = 1 }",
+            "cost = { per_gpu_hour = 2 }",
+            "cost = { per_million_rows = 0 }",
             "cost = { per_cpu_hour = -1 }",
             "cost = { per_cpu_hour = nan }",
             "cost = { budget = \"1 cpu-minutes per 30d\", estimate_cpu_seconds = 90 }",
@@ -278,6 +280,10 @@ fn costs_are_prices_and_budgets() {
               4:22 `retrain.cost.per_error` is 0, which is no price | write a number above 0, or leave it out
             cost = { per_error = 2, per_loss = 1 }
               4:22 `retrain.cost.per_error` is beside `retrain.cost.per_loss` | leave one of them out: loss or errors have a price
+            cost = { per_gpu_hour = 2 }
+              4:25 `retrain.cost.per_gpu_hour` is a price, and no run has a GPU | write how many a run has: `train.needs.gpu = 1`
+            cost = { per_million_rows = 0 }
+              4:29 `retrain.cost.per_million_rows` is 0, which is no price | write a number above 0, or leave it out
             cost = { per_cpu_hour = -1 }
               4:25 `retrain.cost.per_cpu_hour` is -1 | write a number that is not negative
             cost = { per_cpu_hour = nan }

@@ -11,7 +11,7 @@ use afresh_policy::prices::Priced;
 
 use super::Past;
 use super::drift::Drifted;
-use crate::backtest::world::Look;
+use crate::backtest::world::{Look, World as _};
 
 /// What detectors that began with a version's training say at the end of a period.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,8 @@ impl Past {
                 feature_shift: self.shifts[period],
                 guess: self.guesses[period],
                 // A training now would take about as long as the last one.
-                run_cpu_hours: self.cell(serving).map(|cell| cell.cpu_hours),
+                run_cpu_hours: self.cell(serving).map(|_cell| self.cpu_hours(serving)),
+                run_rows: self.cell(serving).map(|cell| cell.trained_rows as u64),
                 ..Evidence::default()
             },
         }

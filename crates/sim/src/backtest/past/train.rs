@@ -379,6 +379,7 @@ pub(super) async fn scored(
         as_of,
         selection: manifest.chosen.as_ref().map_or(whole, |chosen| chosen.selection),
         cpu_hours: hours(manifest.row_rounds()),
+        trained_rows: manifest.rows,
         cpu_seconds: manifest.cpu_seconds,
         stopping_from: cuts.stopping_from,
         searched: manifest.searched,
