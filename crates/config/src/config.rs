@@ -230,7 +230,7 @@ impl TrainingWindow {
             Duration::parse(text).filter(|length| Duration::ZERO < *length && *length <= MAX)
         };
         let text = text.trim();
-        match text.split_once(' ') {
+        match text.split_once(char::is_whitespace) {
             Some(("half-life", rest)) => length(rest).map(TrainingWindow::HalfLife),
             Some(("sample", rest)) => {
                 let rows = rest.trim().replace('_', "").parse().ok().filter(|rows| 0 < *rows);

@@ -94,7 +94,8 @@ section! {
         /// Columns that are not features.
         exclude: Vec<Placed<Word>> = [],
         /// Rows that a run trains on: `all`, a length such as `90d`, `half-life 90d` (all, the newest counting most), `sample 50000`
-        /// (so many of all), `since-last-run`, `since-change`, or `auto`, which chooses at each training; or one for each
+        /// (so many of all), `since-last-run`, `since-change`, or `auto`, which at each training chooses among all, `half-life` and a length of
+        /// twelve periods of `[replay]`; or one for each
         /// strategy.
         window: Window = "90d",
         /// The zone of times that name none.

@@ -100,17 +100,36 @@ fn sample(rows: &Rows, positions: Vec<usize>, most: u64, classes: Classes) -> Ve
         };
         strata.entry(stratum).or_default().push(at);
     }
+    let sizes = strata.values().map(Vec::len).collect::<Vec<_>>();
+    let quotas = quotas(&sizes, usize::try_from(most).unwrap_or(usize::MAX));
     let mut taken = Vec::new();
-    for mut stratum in strata.into_values() {
-        let share = u128::from(most) * stratum.len() as u128;
-        // Rounded to the nearest; no class is lost.
-        let quota = ((share + u128::from(all) / 2) / u128::from(all)).max(1);
-        let quota = usize::try_from(quota).unwrap_or(usize::MAX).min(stratum.len());
+    for (mut stratum, quota) in strata.into_values().zip(quotas) {
         stratum.sort_unstable_by_key(|at| (number(rows.key[*at]), *at));
         taken.extend_from_slice(&stratum[..quota]);
     }
     taken.sort_unstable();
     taken
+}
+
+/// Shares of `most` in proportion to sizes whose sum is larger (largest remainders, Hamilton); none is nothing as long as there are enough.
+fn quotas(sizes: &[usize], most: usize) -> Vec<usize> {
+    let all = sizes.iter().sum::<usize>();
+    let exact = |size: usize| most as u128 * size as u128;
+    let whole = |size: usize| usize::try_from(exact(size) / all as u128).unwrap_or(size);
+    let mut quotas = sizes.iter().map(|size| whole(*size)).collect::<Vec<_>>();
+    let mut order = (0..sizes.len()).collect::<Vec<_>>();
+    order.sort_by_key(|at| (quotas[*at] > 0, std::cmp::Reverse(exact(sizes[*at]) % all as u128)));
+    for at in order.into_iter().take(most - quotas.iter().sum::<usize>()) {
+        quotas[at] += 1;
+    }
+    // More small classes than were left over: the largest gives.
+    for at in 0..quotas.len() {
+        let largest = (0..quotas.len()).max_by_key(|at| quotas[*at]).unwrap_or(at);
+        if quotas[at] == 0 && 1 < quotas[largest] {
+            (quotas[at], quotas[largest]) = (1, quotas[largest] - 1);
+        }
+    }
+    quotas
 }
 
 /// A row's number: its key mixed once more (SplitMix64, Steele et al. 2014), for keys of rows without ids may follow their place.
@@ -121,7 +140,7 @@ fn number(key: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The event time from which on there are at least `rows` of `positions`, which stand in order of event time; the first where there are fewer.
+/// The event time from which on there are at least `count` of `positions`, which stand in order of event time; the first where there are fewer.
 #[must_use]
 pub fn newest_from(rows: &Rows, positions: &[usize], count: usize) -> Option<Timestamp> {
     let start = positions.len().saturating_sub(count);
@@ -189,11 +208,19 @@ mod tests {
         rows.label[7] = 1.0;
         let selection = Selection { window: Window::ALL, emphasis: Emphasis::Sample(20) };
         let taken = selection.thin(&rows, &all(&rows), Classes::Kept);
-        assert!(taken.contains(&7));
+        assert!(taken.contains(&7) && taken.len() == 20);
         for (at, label) in rows.label.iter_mut().enumerate() {
             *label = f64::from(u32::try_from(at).unwrap());
         }
         assert_eq!(selection.thin(&rows, &all(&rows), Classes::None).len(), 20);
+    }
+
+    #[test]
+    fn quotas_add_up_and_follow_the_sizes() {
+        assert_eq!(quotas(&[500, 500], 201).iter().sum::<usize>(), 201);
+        assert_eq!(quotas(&[900, 60, 40], 100), [90, 6, 4]);
+        assert_eq!(quotas(&[990, 4, 3, 2, 1], 10), [6, 1, 1, 1, 1]);
+        assert_eq!(quotas(&[5, 5, 5], 2).iter().sum::<usize>(), 2);
     }
 
     #[test]

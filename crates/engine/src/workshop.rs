@@ -30,7 +30,7 @@ use afresh_train::shelf::Shelf;
 use afresh_train::trainer::{Cancel, Job, Part, Progress, Trainer, WarmStart};
 use tokio::sync::watch;
 
-pub use changed::enough;
+pub use changed::{began, enough};
 pub use judge::{Baseline, Judgement, judgement_key};
 pub use ungated::{Once, Shipped};
 

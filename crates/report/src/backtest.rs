@@ -499,7 +499,7 @@ fn method(backtest: &Backtest) -> Markup {
                 "The share of what hindsight saves beside the better of never and always; – where that is below 2 % of never: there is next to nothing to win. What of it is when to retrain, and what is another window each time, stands under “On what data”."
             }
             dt { "recommended" }
-            dd { "The simplest policy that the first half cannot tell from the cheapest, by a block bootstrap over its periods." }
+            dd { "The simplest policy that the first half cannot tell from the cheapest, by a block bootstrap over its periods; on the configured window unless another is proven better." }
             @if let Some(share) = backtest.walk_forward {
                 dt { "choosing anew" }
                 dd { "Chosen again at four points from all history before them, the recommended policies recover " (format!("{:.0} %", share * 100.0)) "." }

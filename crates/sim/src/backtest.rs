@@ -21,7 +21,7 @@ use afresh_policy::prices::{DEFAULT_RUN_SHARE, Prices};
 use self::contest::{Contest, Outcome};
 use self::past::{Past, Trainings};
 use self::walk::Pick;
-use self::world::{Limits, Tariff, World as _};
+use self::world::{Limits, RunPrice, Tariff, World as _};
 
 /// Prices of runs at which the contest is repeated, as factors.
 pub const SWEEP: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
@@ -186,6 +186,7 @@ fn tariff(past: &Past, split: usize, stated: Prices, limits: Limits) -> Tariff {
         priced,
         per_loss,
         per_run: if stated.states_run() { per_run.unwrap_or(0.0) } else { default },
+        run: if stated.states_run() { RunPrice::Each } else { RunPrice::Computing },
         per_cpu_hour: per_cpu_hour.unwrap_or(0.0),
         per_million_rows: per_million_rows.unwrap_or(0.0),
         limits,

@@ -108,6 +108,8 @@ pub struct Chosen {
 pub struct Searched {
     /// Its part of [`Manifest::row_rounds`].
     pub row_rounds: u64,
+    /// Of that, what the chosen selection took.
+    pub chosen_row_rounds: u64,
     /// Its part of [`Manifest::cpu_seconds`].
     pub cpu_seconds: f64,
     /// Mean loss of what was found on the early-stopping rows.
@@ -154,7 +156,7 @@ pub struct FileEntry {
 }
 
 /// Version of the layout that this program writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Name of the manifest's file.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// Most files an artifact may have.

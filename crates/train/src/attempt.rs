@@ -40,7 +40,11 @@ pub(crate) fn train(
             }
             work.once(&first, &parts, staging, on_round)
         }
-        Part::Refit { .. } => work.once(job, &rows.read(job)?, staging, on_round),
+        Part::Refit { .. } => {
+            let alone = (work.selections.len() == 1).then_some(0);
+            let job = Job { choice: job.choice.or(alone), ..job.clone() };
+            work.once(&job, &rows.read(&job)?, staging, on_round)
+        }
         Part::Whole { rounds } => work.whole(job, rounds, staging, on_round),
     }
 }
@@ -63,14 +67,13 @@ impl Attempt<'_> {
         let search = Job { part: Part::Fit, choice: self.first(), ..job.clone() };
         let refit = |rounds, choice| Job { part: Part::Refit { rounds }, choice, ..job.clone() };
         let several = 1 < self.selections.len();
-        let parts = if several || job.recipe.engine.searches() {
-            self.rows.read(&search)?
-        } else {
-            Parts::default()
-        };
-        if parts.stopping.is_empty() {
+        let parts = self.rows.read(&search)?;
+        if parts.stopping.is_empty() || !(several || job.recipe.engine.searches()) {
             let last = refit(rounds, self.first());
-            return self.once(&last, &self.rows.read(&last)?, staging, on_round);
+            let made = self.once(&last, &self.rows.read(&last)?, staging, on_round)?;
+            // A run would train what is judged too: that settles nothing here, and is counted only.
+            let judged = trained(&Manifest { rows: parts.train.len(), ..made.clone() });
+            return Ok(Manifest { row_rounds: made.row_rounds + judged, ..made });
         }
         let before = process::own_cpu_seconds();
         let place = fresh(&staging.join("search"))?;
@@ -84,6 +87,7 @@ impl Attempt<'_> {
         let scorer = Scorer::of(&place, found, std::env::current_exe().ok())?;
         let searched = Searched {
             row_rounds: scorer.manifest().row_rounds,
+            chosen_row_rounds: trained(scorer.manifest()),
             loss: mean_loss(&scorer, &job.schema, &parts.stopping)?,
             cpu_seconds: process::own_cpu_seconds() - before,
         };
@@ -184,10 +188,14 @@ impl Attempt<'_> {
         let selected = |at: usize| Some((at, *self.selections.get(at)?));
         let chosen = job.choice.and_then(selected);
         let chosen = chosen.map(|(at, selection)| Chosen { at, selection, losses: Vec::new() });
-        let trained = parts.train.len() as u64 * manifest.rounds_added.max(1) as u64;
-        let row_rounds = job.row_rounds + trained;
+        let row_rounds = job.row_rounds + trained(&manifest);
         Ok(Manifest { chosen, row_rounds, ..manifest })
     }
+}
+
+/// Rows times rounds of one training.
+fn trained(manifest: &Manifest) -> u64 {
+    manifest.rows as u64 * manifest.rounds_added.max(1) as u64
 }
 
 fn mean_loss(scorer: &Scorer, schema: &Schema, rows: &Rows) -> Result<f64, Error> {

@@ -46,7 +46,8 @@ pub enum Engine {
 
 impl Engine {
     /// Whether early-stopping rows settle anything in its training.
-    pub(crate) fn searches(&self) -> bool {
+    #[must_use]
+    pub fn searches(&self) -> bool {
         match self {
             Engine::BoostedTrees(trees) => trees.early_stopping > 0,
             Engine::Linear(linear) => linear.params.get("path") == Some(&Value::Bool(true)),

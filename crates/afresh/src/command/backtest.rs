@@ -104,6 +104,12 @@ impl Arguments {
         fs::create_dir_all(&state)
             .with_context(|| format!("failed to create {}", state.display()))?;
         let plan = self.plan(&config, model, &state);
+        if plan.period <= plan.deployment {
+            let Plan { deployment, period, .. } = plan;
+            let message =
+                format!("--deployment of {deployment} is no shorter than a period of {period}");
+            return Err(Fault::helped(message, "write a shorter one, or a longer `replay.period`"));
+        }
         let names = plan.windows.iter().map(TrainingWindow::to_string).collect::<Vec<_>>();
         let prices = self.prices(model);
         let workshop = workshop(&config, model, &state, prices).await?;

@@ -1,14 +1,17 @@
 //! `explain`: a run or version in plain words, with what judged it.
 
+use afresh_config::Config;
 use afresh_core::history::{RunRecord, VersionRecord};
 use afresh_core::id::{ModelName, RunId, VersionId};
-use afresh_core::time::Duration;
+use afresh_data::dataset;
+use afresh_data::selection::Selection;
 use afresh_engine::port::{Page, Store as _};
 use afresh_engine::saving::Ledger;
 use afresh_engine::workshop::{Judgement, judgement_key};
 use afresh_store::sqlite::Sqlite;
 use afresh_train::artifact::{Artifact, Chosen};
 use anyhow::Context as _;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{Context, run_id, version_id, versions};
@@ -85,13 +88,45 @@ impl Arguments {
         let record = store.run(&name, run).await.with_context(failed)?;
         let record = record.ok_or_else(|| missing(run.to_string()))?;
         let judgements = judgements(&store, &name, &record).await?;
-        let chosen = config.model(name.as_str()).zip(record.judged).and_then(|(model, judged)| {
-            let settings = wiring::settings(&config, model, &config.state);
-            Some((Artifact::chosen(&settings.artifact(judged))?, settings.period))
-        });
+        let rows = match record.judged {
+            Some(judged) => rows(&config, &store, &name, judged).await?,
+            None => Trained::default(),
+        };
         let version = version.as_ref();
-        tell(context, &store, &name, version, &record, &judgements, chosen).await
+        tell(context, &store, &name, version, &record, &judgements, &rows).await
     }
+}
+
+/// Which rows a version could be trained on, and which did.
+#[derive(Default)]
+struct Trained {
+    choices: Vec<Selection>,
+    chosen: Option<Chosen>,
+}
+
+async fn rows(
+    config: &Config,
+    store: &Sqlite,
+    name: &ModelName,
+    judged: VersionId,
+) -> Result<Trained, Fault> {
+    let failed = || format!("failed to read what {judged} was trained on");
+    let record = store.version(name, judged).await.with_context(failed)?;
+    let Some(dataset) = record.and_then(|record| record.dataset) else {
+        return Ok(Trained::default());
+    };
+    // Erased rows keep a tombstone, which says nothing of choices.
+    let datasets = wiring::datasets(config)?;
+    let choices = match datasets.load::<IgnoredAny>(name, &dataset).await {
+        Ok(manifest) => manifest.choices,
+        Err(dataset::Error::Unknown { .. }) => Vec::new(),
+        Err(error) => return Err(anyhow::Error::from(error).context(failed()).into()),
+    };
+    let chosen = config.model(name.as_str()).and_then(|model| {
+        let settings = wiring::settings(config, model, &config.state);
+        Artifact::chosen(&settings.artifact(judged))
+    });
+    Ok(Trained { choices, chosen })
 }
 
 async fn judgements(
@@ -121,7 +156,7 @@ async fn tell(
     version: Option<&VersionRecord>,
     record: &RunRecord,
     judgements: &[Judgement],
-    chosen: Option<(Chosen, Duration)>,
+    rows: &Trained,
 ) -> Result<(), Fault> {
     let page = Page { before: None, limit: SERVINGS };
     let servings = store.servings(name, page).await;
@@ -137,8 +172,7 @@ async fn tell(
     let ledger = ledger.with_context(|| format!("failed to read what {name} saved"))?;
     let saving = ledger.of(record.run.id);
     let mut text = explain::run(record, saving);
-    let chosen = chosen.map(|(chosen, period)| (explain::chosen(&chosen, period), chosen));
-    if let Some((words, _)) = &chosen {
+    if let Some(words) = explain::chosen(&rows.choices, rows.chosen.as_ref()) {
         text = format!("{text}\n\n{words}");
     }
     if context.json {
@@ -150,7 +184,8 @@ async fn tell(
             "model": name.as_str(),
             "version": version.map(|version| versions::of(name.as_str(), version)),
             "run": run,
-            "chosen": chosen.map(|(_, chosen)| chosen),
+            "choices": rows.choices,
+            "chosen": rows.chosen,
             "judgements": judgements,
             "servings": servings.iter().map(versions::serving_json).collect::<Vec<_>>(),
             "text": text,

@@ -3,10 +3,9 @@
 use afresh_core::fleet::Hold;
 use afresh_core::gate::CheckResult;
 use afresh_core::history::RunRecord;
-use afresh_core::time::Duration;
-use afresh_data::selection::Emphasis;
+use afresh_core::time::Timestamp;
+use afresh_data::selection::{Emphasis, Selection};
 use afresh_engine::saving::Saving;
-use afresh_engine::settings::TrainingWindow;
 use afresh_engine::workshop::Judgement;
 use afresh_ml::compare::{Difference, Method, Outcome};
 use afresh_train::artifact::Chosen;
@@ -65,31 +64,51 @@ pub fn run(record: &RunRecord, saving: Option<&Saving>) -> String {
     paragraphs.join("\n\n")
 }
 
-/// Which rows train a version, where that is more than a stretch of time; `period` is what `auto` counts in.
-pub fn chosen(chosen: &Chosen, period: Duration) -> String {
-    if chosen.losses.is_empty() {
-        return match chosen.selection.emphasis {
-            Emphasis::HalfLife(length) => {
-                format!(
-                    "A row counts half as much for every {length} that it is older than the newest."
-                )
-            }
-            Emphasis::Sample(rows) => {
-                format!("It is trained on a sample of {rows} of them at most.")
-            }
-            Emphasis::Even => format!("It is trained on {}.", chosen.selection.window),
-        };
+/// Which of the selections of a dataset trained a version, where that is more than a stretch of time. `chosen` stands with the
+/// artifact, which may be elsewhere.
+pub fn chosen(choices: &[Selection], chosen: Option<&Chosen>) -> Option<String> {
+    let [only] = choices else { return several(choices, chosen) };
+    Some(match only.emphasis {
+        Emphasis::HalfLife(length) => {
+            format!(
+                "A row counts half as much for every {length} that it is older than the newest."
+            )
+        }
+        Emphasis::Sample(rows) => format!("It is trained on a sample of {rows} of them at most."),
+        Emphasis::Even => format!("It is trained on {}.", only.window),
+    })
+}
+
+fn several(choices: &[Selection], chosen: Option<&Chosen>) -> Option<String> {
+    if choices.is_empty() {
+        return None;
     }
-    let candidates = TrainingWindow::candidates(period);
-    let tried = candidates.iter().zip(&chosen.losses).enumerate().map(|(at, (window, loss))| {
+    let Some(chosen) = chosen else {
+        let tried = choices.iter().map(name).collect::<Vec<_>>().join(", ");
+        return Some(format!(
+            "Its window was chosen among {tried}; which, and by what losses, stands with the artifact, \
+             which is not on this machine."
+        ));
+    };
+    let tried = choices.iter().zip(&chosen.losses).enumerate().map(|(at, (selection, loss))| {
         let loss = loss.map_or("not trained".to_owned(), |loss| format!("{loss:.4}"));
         let mark = if at == chosen.at { ", taken" } else { "" };
-        format!("{window} ({loss}{mark})")
+        format!("{} ({loss}{mark})", name(selection))
     });
     let tried = tried.collect::<Vec<_>>().join(", ");
-    format!(
+    Some(format!(
         "Its window was chosen by the loss on the rows that choose the number of rounds: {tried}."
-    )
+    ))
+}
+
+/// As `afresh.toml` would write it.
+fn name(selection: &Selection) -> String {
+    match (selection.emphasis, selection.window.from) {
+        (Emphasis::HalfLife(length), _) => format!("half-life {length}"),
+        (Emphasis::Sample(rows), _) => format!("sample {rows}"),
+        (Emphasis::Even, Timestamp::MIN) => "all".to_owned(),
+        (Emphasis::Even, _) => selection.window.length().to_string(),
+    }
 }
 
 /// Where a run stands that is not over.

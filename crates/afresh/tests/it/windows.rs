@@ -63,15 +63,87 @@ fn window_chosen_among_others_is_what_it_would_be_by_itself() {
     for key in ["metric_mean", "log_loss", "retrains"] {
         assert_eq!(told_auto[key], trained_auto[key], "{key}");
     }
-    // One and the same work, as far as it can be counted without a clock.
-    let difference = told_auto["cost"].as_f64().unwrap() - trained_auto["cost"].as_f64().unwrap();
-    assert!(difference.abs() < 1e-9, "{difference}");
+    // One and the same work, as far as it can be counted without a clock: also where it has a price and takes time.
+    let cost = |found: &Value| always(found, "auto")["cost"].as_f64().unwrap();
+    assert!((cost(&told) - cost(&trained)).abs() < 1e-9, "{} {}", cost(&told), cost(&trained));
+    let priced = |windows: &[&str]| {
+        let asked = ["backtest", "--no-apart", "--per-cpu-hour", "1000000", "--deployment", "3h"];
+        project.json(&[&asked[..], windows].concat())
+    };
+    let (told, trained) = (priced(&[]), priced(&["--windows", "auto"]));
+    assert!((cost(&told) - cost(&trained)).abs() < 1e-6, "{} {}", cost(&told), cost(&trained));
+    assert!(cost(&told) > 1.1 * always(&told, "all")["cost"].as_f64().unwrap(), "it tries three");
     let trainings = |found: &Value| found["trainings"]["distinct"].as_u64().unwrap();
     let (few, many) = (trainings(&trained), trainings(&told));
     assert!(many < few / 2 * 5, "{few} for two windows, {many} for five");
     assert_eq!(trained["trainings"]["failed"], Value::Array(Vec::new()));
     let without = project.json(&["backtest", "--no-apart", "--no-auto"]);
     assert!(without["windows"].as_array().unwrap().iter().all(|alone| alone["window"] != "auto"));
+}
+
+#[test]
+fn window_that_chooses_may_be_the_configured_one() {
+    let project = project("data.window = \"auto\"\n");
+    let found = project.json(&["backtest", "--no-apart"]);
+    assert_eq!(found["windows"][0]["window"], "auto", "{found}");
+    assert!(always(&found, "auto")["retrains"].as_u64() > Some(3));
+    assert_eq!(found["trainings"]["failed"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn choice_is_a_training_of_its_own_where_early_stopping_rows_differ() {
+    let project = Project::new();
+    // Every fourth label comes a fortnight late, so that old rows are among the newest labels.
+    let text = rows_every(1_200_000, 0..2_000);
+    let mut late = String::new();
+    for (place, line) in text.lines().enumerate() {
+        let known = match place {
+            0 => "known".to_owned(),
+            _ => {
+                let days = if place % 4 == 0 { 14 } else { 1 };
+                crate::project::time_of(1_200_000, place - 1 + days * 72).to_string()
+            }
+        };
+        late.push_str(&format!("{line},{known}\n"));
+    }
+    project.write("rows.csv", &late);
+    project.configure(&format!("{TREES}data.label_delay = \"0s\"\ndata.label_time = \"known\"\n"));
+    let text = fs::read_to_string(project.path("afresh.toml")).unwrap();
+    project.write("afresh.toml", &text.replace("data.label_delay = \"0s\"\n", ""));
+    let told = project.json(&["backtest", "--no-apart"]);
+    let trained = project.json(&["backtest", "--no-apart", "--windows", "auto"]);
+    for key in ["metric_mean", "log_loss", "retrains"] {
+        assert_eq!(always(&told, "auto")[key], always(&trained, "auto")[key], "{key}");
+    }
+    // Five windows at each of the periods, and the version before the first: nothing was told from others.
+    let periods =
+        told["tuned_periods"].as_u64().unwrap() + told["scored_periods"].as_u64().unwrap();
+    let trainings = told["trainings"]["distinct"].as_u64().unwrap();
+    assert!(4 * periods + 1 < trainings, "{trainings} in {periods} periods");
+}
+
+#[test]
+fn limit_of_trainings_holds_for_windows_that_choose() {
+    let project = project("");
+    project.configure("train.engine = \"forest\"\ntrain.trees = 3\n");
+    // A forest searches nothing, so that a choice is always a training of its own.
+    let limit = ["backtest", "--no-apart", "--windows", "auto", "--max-trainings"];
+    project.bad(&[&limit[..], &["32"]].concat(), 1, "needs");
+    let periods = 17;
+    let enough = (2 * periods + 1).to_string();
+    let found = project.json(&[&limit[..], &[&enough]].concat());
+    assert!(found["trainings"]["distinct"].as_u64() <= enough.parse().ok());
+}
+
+#[test]
+fn versions_that_ship_as_they_were_judged_are_trained_so() {
+    let project = project("");
+    let refitted = project.json(&["backtest", "--no-apart", "--windows", "all"]);
+    project.configure(&format!("{TREES}train.refit = false\n"));
+    let judged = project.json(&["backtest", "--no-apart", "--windows", "all"]);
+    assert_eq!(judged["trainings"]["failed"], Value::Array(Vec::new()), "{judged}");
+    assert_eq!(judged["trainings"]["cached"], 0, "other rows train");
+    assert_ne!(always(&judged, "all")["log_loss"], always(&refitted, "all")["log_loss"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What only some policies look at: alarms of other detectors, versions that no longer serve, how far features moved, what a run
-//! would cost. A backtest measures by the same functions.
+//! would cost. A backtest measures by the same functions; drift it measures by `ml::drift::ordered`, which gives the same.
 
 use std::ops::Range;
 
@@ -184,7 +184,7 @@ impl Monitor {
         let run = stated.map_or(estimated, |seconds| seconds / 3_600.0);
         let before = Window { from: period.from.before(period.length()), to: period.from };
         let mut evidence = Evidence {
-            alarms: alarms(workshop, subject, rows, period, decay)?,
+            alarms: alarms(workshop, subject, rows, period, decay, unit)?,
             smallest_p: drift.and_then(|drift| smallest_p(&drift.columns)),
             feature_shift: feature_shift(rows, rows.range(before), rows.range(period)),
             guess: guess(by, task, &labels).map(|guess| guess / unit),
@@ -225,6 +225,7 @@ fn alarms(
     rows: &Rows,
     period: Window,
     decay: Option<&DecayReport>,
+    unit: f64,
 ) -> Result<Alarms, Error> {
     let Some(decay) = decay else { return Ok(Alarms::default()) };
     let rule = &workshop.settings().advice.rule;
@@ -253,7 +254,8 @@ fn alarms(
     }
     if asks(Detector::Adwin) {
         let mut rise = Rise::default();
-        rise.update_many(&losses(cut)?);
+        // In the unit that a backtest reads: ADWIN's bound is not free of scale.
+        rise.update_many(&losses(cut)?.iter().map(|loss| loss / unit).collect::<Vec<_>>());
         alarms.adwin = rise.stands(mean(&losses(cut.max(period.from))?), baseline);
     }
     Ok(alarms)

@@ -88,7 +88,7 @@ impl Workshop {
     ) -> Result<Once, Error> {
         let cuts = split::Cuts { stopping_from: as_of, holdout_from: as_of, as_of };
         let dataset = self.dataset_cut(selected, cuts).await?;
-        let name = format!("{rounds} after {parent}");
+        let name = format!("{rounds} on from {parent}");
         let warm = WarmStart { artifact: self.settings.artifact(parent), rounds };
         self.once(&dataset, cuts, &name, Part::Refit { rounds }, Some(warm)).await
     }
@@ -146,7 +146,10 @@ impl Workshop {
     ) -> Result<Artifact, Error> {
         let mut job = self.job(dataset, version);
         (job.part, job.warm_start) = (part, warm_start);
-        // Where there is one selection, it is the one of any part.
+        if let (Part::Whole { .. }, Some(time)) = (part, &mut job.limits.time_max) {
+            // Two trainings in one process, and the limit is of each.
+            time.0 = time.0.saturating_mul(2);
+        }
         self.run_job(version, job, Arc::new(|_share| {})).await
     }
 }

@@ -1,4 +1,4 @@
-//! Policies whose versions hang on the one before (trained since the last run, or on from it): gone through on the scored periods
+//! Policies whose versions hang on the one before (trained since the last run or change, or on from it): gone through on the scored periods
 //! alone, version by version as they ask for them, and told apart from the grid.
 
 use afresh_ml::metrics::Metric;

@@ -114,12 +114,14 @@ pub struct Cell {
     trained_rows: usize,
     /// CPU seconds that its training took when it was done.
     cpu_seconds: f64,
-    /// From when on available rows said when to stop.
-    stopping_from: Timestamp,
+    /// From when on available rows said when to stop, and how many.
+    stopping: (Timestamp, usize),
     /// What the search came to.
     searched: Option<Searched>,
     /// Its part of `cpu_hours`.
     search_hours: f64,
+    /// What `cpu_hours` would be if nothing but the chosen rows had been tried.
+    alone_hours: f64,
     importance: Vec<f64>,
     /// Position of the first row that has a prediction.
     first: usize,
@@ -268,12 +270,10 @@ impl World for Past {
     }
 
     fn runs(&self, version: Serving) -> f64 {
-        let Serving::Trained { period, window } = version else { return 1.0 };
-        if !self.is_chosen(window) || self.is_chosen(0) {
-            return 1.0;
-        }
-        let usual = self.cpu_hours(Serving::Trained { period, window: 0 });
-        if usual > 0.0 { (self.cpu_hours(version) / usual).max(1.0) } else { 1.0 }
+        let alone = self.cell(version).map_or(0.0, |cell| cell.alone_hours);
+        let own = self.aliases.get(&self.own_place(version)).map(|alias| alias.cpu_hours);
+        let hours = own.or_else(|| Some(self.cell(version)?.cpu_hours)).unwrap_or(0.0);
+        if alone > 0.0 { (hours / alone).max(1.0) } else { 1.0 }
     }
 
     fn is_trained(&self, period: usize, window: usize) -> bool {

@@ -27,7 +27,7 @@ pub trait World {
         false
     }
 
-    /// How many runs of the usual kind the training of `version` amounts to: a price per run stands for its computing.
+    /// How many runs the computing of `version` amounts to: more than one where several windows were tried.
     fn runs(&self, _version: Serving) -> f64 {
         1.0
     }
@@ -93,14 +93,25 @@ pub struct Tariff {
     pub priced: Priced,
     /// Of one unit of loss, or of an error.
     pub per_loss: f64,
-    /// Of a run, whatever it trains.
+    /// Of a run.
     pub per_run: f64,
+    /// What a run is priced by.
+    pub run: RunPrice,
     /// Of a CPU hour.
     pub per_cpu_hour: f64,
     /// Of a million rows that are trained on.
     pub per_million_rows: f64,
     /// What the owner allows at these prices.
     pub limits: Limits,
+}
+
+/// What the price of a run stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunPrice {
+    /// The owner's: each run costs it, whatever it trains.
+    Each,
+    /// The default, which stands for computing: a run that tries several windows costs several.
+    Computing,
 }
 
 /// What the owner allows, live by the core: every policy of a backtest keeps within it, hindsight does not.
@@ -174,8 +185,12 @@ impl Tariff {
     /// What a period costs.
     #[must_use]
     pub fn price(&self, paid: &Paid) -> f64 {
+        let runs = match self.run {
+            RunPrice::Each => paid.runs,
+            RunPrice::Computing => paid.computing,
+        };
         self.per_loss * paid.loss
-            + self.per_run * paid.runs
+            + self.per_run * runs
             + self.per_cpu_hour * paid.cpu_hours
             + self.per_million_rows * paid.rows / 1e6
     }
@@ -186,8 +201,10 @@ impl Tariff {
 pub struct Paid {
     /// Loss of its labelled rows.
     pub loss: f64,
-    /// Retrainings, as [`World::runs`] counts them.
+    /// Retrainings.
     pub runs: f64,
+    /// The same by their computing, as [`World::runs`] counts it.
+    pub computing: f64,
     /// CPU hours of training, estimated without a clock.
     pub cpu_hours: f64,
     /// Rows that were trained on.
@@ -206,7 +223,8 @@ impl Paid {
         let after = world.loss(next, period) - world.loss_until(next, period, next);
         Paid {
             loss: (before + after).max(0.0),
-            runs: world.runs(next),
+            runs: 1.0,
+            computing: world.runs(next),
             cpu_hours: world.cpu_hours(next),
             rows: world.rows(next),
         }

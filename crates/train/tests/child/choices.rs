@@ -46,12 +46,15 @@ fn search_and_refit_in_one_job_make_what_both_make() {
 #[test]
 fn without_anything_to_search_all_rows_train_once() {
     let world = World::new(Task::Binary);
-    let trees = BoostedTrees { early_stopping: 0, ..BoostedTrees::default() };
-    for engine in [Engine::BoostedTrees(trees), Engine::Constant] {
+    let unending = BoostedTrees { early_stopping: 0, ..BoostedTrees::default() };
+    for engine in [Engine::BoostedTrees(unending), Engine::Constant] {
         let made = train(&whole(&world, Recipe::new(engine))).unwrap();
         let made = made.manifest();
         assert_eq!((made.rows, made.stopping_rows), (world.rows.len(), 0));
-        assert_eq!(made.row_rounds, (made.rows * made.rounds_added.max(1)) as u64);
+        // A run would have trained what is judged too.
+        let judged = FromDataset.read(&world.job(trees())).unwrap().train.len();
+        let rounds = made.rounds_added.max(1);
+        assert_eq!(made.row_rounds, ((made.rows + judged) * rounds) as u64);
     }
 }
 
@@ -102,6 +105,22 @@ fn where_no_selection_can_train_the_first_trouble_is_told() {
     });
     let failure = train(&world.job(trees())).unwrap_err();
     assert!(failure.to_string().contains("no training rows"), "{failure}");
+}
+
+#[test]
+fn only_selection_is_that_of_a_refit_and_of_a_continuation_too() {
+    let halving = |_rows: &Rows| {
+        let emphasis = Emphasis::HalfLife(Duration::hours(1));
+        vec![Selection { window: Window::ALL, emphasis }]
+    };
+    let (even, fading) = (World::new(Task::Binary), World::choosing(Task::Binary, halving));
+    let refit = |world: &World| {
+        let refit = Job { part: Part::Refit { rounds: 5 }, ..world.job(trees()) };
+        train(&refit).unwrap()
+    };
+    let (even, fading) = (refit(&even), refit(&fading));
+    assert_ne!(bytes(&even), bytes(&fading), "weights are no matter");
+    assert_eq!(fading.manifest().chosen.as_ref().map(|chosen| chosen.at), Some(0));
 }
 
 #[test]

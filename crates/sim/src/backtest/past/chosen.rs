@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use afresh_core::time::Window;
 use afresh_engine::settings::TrainingWindow;
+use afresh_engine::workshop::Shipped;
+use afresh_train::recipe::Engine;
 
 use super::{Cell, Plan};
 
@@ -19,9 +21,9 @@ pub(super) struct Alias {
     pub(super) cpu_seconds: f64,
 }
 
-/// Whether a window's versions may be told from other columns.
-pub(super) fn may_be_alias(plan: &Plan, window: TrainingWindow) -> bool {
-    window == TrainingWindow::Auto && columns(plan).is_some()
+/// Whether the versions of a window that chooses may be told from other columns: its candidates are there, and search as a run does.
+pub(super) fn may_be_told(plan: &Plan, engine: &Engine) -> bool {
+    plan.shipped == Shipped::Refit && engine.searches() && columns(plan).is_some()
 }
 
 /// Positions of the candidates in the grid, in their order; `None` where one is not there.
@@ -37,23 +39,29 @@ pub(super) fn aliases(
     plan: &Plan,
     periods: &[Window],
     made: &BTreeMap<Option<usize>, Cell>,
+    told: bool,
 ) -> BTreeMap<usize, Alias> {
+    if !told {
+        return BTreeMap::new();
+    }
     let auto = plan.windows.iter().position(|window| *window == TrainingWindow::Auto);
     let (Some(auto), Some(columns)) = (auto, columns(plan)) else { return BTreeMap::new() };
     let width = plan.windows.len();
     let told = (0..periods.len()).filter_map(|period| {
-        let places = columns.iter().map(|column| period * width + column);
-        let cells = places.filter_map(|place| Some((place, made.get(&Some(place))?)));
+        let places = columns.iter().map(|column| period * width + column).collect::<Vec<_>>();
+        // The first trains on everything: its early-stopping rows are everybody's.
+        made.get(&Some(*places.first()?))?;
+        let cells = places.iter().filter_map(|place| Some((*place, made.get(&Some(*place))?)));
         Some((period * width + auto, choose(&cells.collect::<Vec<_>>())?))
     });
     told.collect()
 }
 
-/// The candidate with the least loss on the early-stopping rows. The first, which trains on everything, must be among them, for
-/// its early-stopping rows are everybody's.
+/// The candidate with the least loss on the early-stopping rows. A window's are among those of everything, so that as many from the
+/// same time on are the same.
 fn choose(cells: &[(usize, &Cell)]) -> Option<Alias> {
     let (_, first) = cells.first()?;
-    if cells.iter().any(|(_, cell)| cell.stopping_from != first.stopping_from) {
+    if cells.iter().any(|(_, cell)| cell.stopping != first.stopping) {
         return None;
     }
     let mut best: Option<(f64, usize, &Cell)> = None;

@@ -3,6 +3,7 @@
 use afresh_core::id::VersionId;
 use afresh_core::time::Timestamp;
 use afresh_engine::monitor::evidence::t_test;
+use afresh_engine::workshop::began;
 use afresh_ml::decay::rise::Rise;
 use afresh_ml::decay::sequential::{Baseline, Clip, Parameters, SequentialDecay};
 use afresh_policy::observation::{Alarms, Evidence, Loss, Observation};
@@ -79,7 +80,6 @@ impl Past {
             rise.update_many(&losses);
             let answered = newly.iter().filter(|at| cell.losses_on([**at]).next().is_some());
             times.extend(answered.map(|at| self.rows.event_time[*at]));
-            let since = rise.since().and_then(|since| usize::try_from(since).ok());
             let mean = super::mean(&losses);
             let state = test.as_ref().map(SequentialDecay::state);
             let lasts =
@@ -106,7 +106,7 @@ impl Past {
                         .is_some_and(|state| state.detected_by_cusum && lasts(state)),
                 },
                 available_since_cut: available,
-                changed: since.and_then(|since| times.get(since).copied()),
+                changed: rise.since().and_then(|since| began(&times, since)),
             });
         }
         Some(watched)

@@ -22,6 +22,7 @@ use super::cache::{self, Kept};
 use super::chosen::{self, Alias};
 use super::{Cell, Past, Plan, drift, mean, open};
 use crate::backtest::contest::in_parallel;
+use crate::backtest::world::World as _;
 use crate::replay::{Error, periods, too_short};
 
 /// Rows scored at a time.
@@ -91,8 +92,10 @@ impl Past {
             return Err(too_short(model, &rows, plan.period, plan.warm_up));
         }
         let fingerprint = workshop.fingerprint().await.map_err(failed)?;
-        let work = tasks(plan, &all);
-        if let Some(most) = plan.trainings_max.filter(|most| *most < work.len()) {
+        let told = chosen::may_be_told(plan, &workshop.settings().recipe.engine);
+        let work = tasks(plan, &all, told);
+        let most = plan.trainings_max.unwrap_or(usize::MAX);
+        if most < work.len() {
             let (windows, periods) = (plan.windows.len(), all.len());
             return Err(Error::TooManyTrainings { needed: work.len(), most, windows, periods });
         }
@@ -107,11 +110,17 @@ impl Past {
             at: Progress { of: work.len(), ..Progress::default() },
         };
         hall.train(work, &progress).await?;
-        let aliases = chosen::aliases(plan, &all, &hall.made);
+        let aliases = chosen::aliases(plan, &all, &hall.made, told);
         // Where the candidates' early-stopping rows differ, choosing is a training of its own.
-        let rest = left(plan, &all, &aliases);
+        let mut rest = left(plan, &all, &aliases, told);
+        let beyond = rest.split_off(rest.len().min(most - hall.at.of.min(most)));
         hall.at.of += rest.len();
         hall.train(rest, &progress).await?;
+        hall.trainings.failed.extend(beyond.iter().map(|task| Failed {
+            at: task.as_of,
+            window: task.position,
+            why: "`--max-trainings` allows no more".to_owned(),
+        }));
         let Hall { workshop, fingerprint, mut made, mut trainings, .. } = hall;
         trainings.failed.sort_by_key(|failed| (failed.at, failed.window));
         let kind = task(workshop.feed().schema());
@@ -152,7 +161,7 @@ impl Past {
         let placed = made.into_iter().filter_map(|(place, cell)| Some((place?, cell)));
         placed.for_each(|(place, cell)| past.cells[place] = Some(cell));
         past.add_up();
-        if past.cells[0].is_none() {
+        if !past.is_trained(0, 0) {
             let first = trainings.failed.iter().find(|failed| failed.at == past.periods[0].from);
             let why = first.map_or_else(|| "it was not trained".to_owned(), |f| f.why.clone());
             let at = past.periods[0].from;
@@ -285,9 +294,9 @@ impl Hall<'_> {
 }
 
 /// Every cell of the grid, and the one before the first.
-fn tasks(plan: &Plan, periods: &[Window]) -> Vec<Version> {
+fn tasks(plan: &Plan, periods: &[Window], told: bool) -> Vec<Version> {
     let mut tasks = cells(plan, periods);
-    tasks.retain(|task| !chosen::may_be_alias(plan, task.window));
+    tasks.retain(|task| !told || task.window != TrainingWindow::Auto);
     let as_of = before(periods[0]).from;
     if let Some(window) = plan.windows.first() {
         tasks.insert(0, Version { place: None, window: *window, position: 0, as_of });
@@ -296,11 +305,16 @@ fn tasks(plan: &Plan, periods: &[Window]) -> Vec<Version> {
 }
 
 /// Cells that choose among others and could not be told from those.
-fn left(plan: &Plan, periods: &[Window], aliases: &BTreeMap<usize, Alias>) -> Vec<Version> {
+fn left(
+    plan: &Plan,
+    periods: &[Window],
+    aliases: &BTreeMap<usize, Alias>,
+    told: bool,
+) -> Vec<Version> {
     let mut tasks = cells(plan, periods);
     tasks.retain(|task| {
-        let told = task.place.is_some_and(|place| aliases.contains_key(&place));
-        chosen::may_be_alias(plan, task.window) && !told
+        let is = task.place.is_some_and(|place| aliases.contains_key(&place));
+        told && task.window == TrainingWindow::Auto && !is
     });
     tasks
 }
@@ -381,9 +395,12 @@ pub(super) async fn scored(
         cpu_hours: hours(manifest.row_rounds()),
         trained_rows: manifest.rows,
         cpu_seconds: manifest.cpu_seconds,
-        stopping_from: cuts.stopping_from,
+        stopping: (cuts.stopping_from, manifest.stopping_rows),
         searched: manifest.searched,
         search_hours: manifest.searched.map_or(0.0, |searched| hours(searched.row_rounds)),
+        alone_hours: hours(manifest.searched.map_or(manifest.row_rounds(), |searched| {
+            manifest.row_rounds() - searched.row_rounds + searched.chosen_row_rounds
+        })),
         importance: gains.collect(),
         first: kept.first,
         predictions: kept.predictions,
