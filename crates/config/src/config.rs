@@ -218,7 +218,7 @@ impl Config {
 
 impl TrainingWindow {
     /// What may be written, for messages.
-    pub const WANTED: &'static str = "`all`, a length of time such as `90d`, `half-life 90d`, `sample 50000`, `since-last-run`, \
+    pub const WANTED: &'static str = "`all`, a length of time such as `90d`, `half-life 90d`, `sample 50000` (at least 100), `since-last-run`, \
                                       `since-change` or `auto`";
 
     /// Reads it as it is written.
@@ -233,7 +233,10 @@ impl TrainingWindow {
         match text.split_once(char::is_whitespace) {
             Some(("half-life", rest)) => length(rest).map(TrainingWindow::HalfLife),
             Some(("sample", rest)) => {
-                let rows = rest.trim().replace('_', "").parse().ok().filter(|rows| 0 < *rows);
+                /// Fewer teach nothing: a run refuses them too.
+                const ROWS_MIN: u64 = 100;
+                let rows = rest.trim().replace('_', "").parse().ok();
+                let rows = rows.filter(|rows| ROWS_MIN <= *rows);
                 rows.map(TrainingWindow::Sample)
             }
             _ => match text {

@@ -156,7 +156,10 @@ impl Window {
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}, {})", self.from, self.to)
+        // What has no end is told so: its number means nothing to anybody.
+        let open = |at: Timestamp| at == Timestamp::MIN || at == Timestamp::MAX;
+        let end = |at: Timestamp| if open(at) { "…".to_owned() } else { at.to_string() };
+        write!(f, "[{}, {})", end(self.from), end(self.to))
     }
 }
 

@@ -334,6 +334,14 @@ impl Datasets {
         }
     }
 
+    /// Forgets a manifest, for stores that hold nothing but what can be made again.
+    pub async fn forget(&self, model: &ModelName, id: &DatasetId) -> Result<(), Error> {
+        match self.store.delete(&path(model, id, MANIFEST)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(self.failed("write", model, &id.0, source)),
+        }
+    }
+
     /// Marks a dataset as gone and removes its manifest, with its profile. Idempotent: the first
     /// reason stays.
     pub async fn tombstone(

@@ -20,8 +20,8 @@ use afresh_policy::prices::{DEFAULT_RUN_SHARE, Prices};
 
 use self::contest::{Contest, Outcome};
 use self::past::{Past, Trainings};
-use self::walk::Pick;
-use self::world::{Limits, RunPrice, Tariff, World as _};
+use self::walk::{Pick, Way};
+use self::world::{Limits, Paid, RunPrice, Tariff, World as _};
 
 /// Prices of runs at which the contest is repeated, as factors.
 pub const SWEEP: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
@@ -31,15 +31,6 @@ pub const PERIODS_MIN: usize = 8;
 /// A history too short, or prices that are none.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// Fewer periods than a contest needs.
-    #[error(
-        "history has {found} whole periods after the warm-up, and a backtest needs {PERIODS_MIN}: write \
-         a shorter `period` or `warm_up` under [replay], or wait"
-    )]
-    FewPeriods {
-        /// Whole periods.
-        found: usize,
-    },
     /// No label was ever available.
     #[error(
         "no label became available in any period: name `label_time` or `label_delay` under data, or \
@@ -127,16 +118,14 @@ pub fn compete(
     metric: Metric,
 ) -> Result<Backtest, Error> {
     let found = past.periods();
-    if found < PERIODS_MIN {
-        return Err(Error::FewPeriods { found });
-    }
     if (0..found).all(|period| past.seen(Serving::First, period).is_none()) {
         return Err(Error::NoLabels);
     }
     let split = found / 2;
     let tariff = tariff(past, split, stated, limits);
     let picks = (0..past.windows()).map(Pick::Window).collect::<Vec<_>>();
-    let contest = Contest { world: past, tariff, split, picks, home: 0 };
+    let configured = past.configured();
+    let contest = Contest { world: past, tariff, split, picks, home: 0, configured };
     let field = contest.field();
     let outcome = contest.decide(&field)?;
     let sweep = SWEEP.into_iter().map(|factor| {
@@ -159,9 +148,12 @@ pub fn compete(
     let sweep = sweep.collect::<Result<Vec<_>, _>>()?;
     let mut known = Known::new(past, metric);
     let scored = outcome.scored.iter();
-    let showings = scored.map(|scored| known.showing(split, &scored.way.served));
+    let champion = outcome.champion;
+    let showings = scored.map(|scored| known.showing(split, champion, &Course::of(&scored.way)));
     let showings = showings.collect::<Vec<_>>();
-    let oracle = known.showing(split, &served(split, &outcome));
+    let oracle = hindsight(past, split, &outcome);
+    let (served, losses) = oracle.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    let oracle = known.showing(split, champion, &Course { served: &served, losses });
     let undefined = showings[outcome.recommended].metric.iter().filter(|m| m.is_none()).count();
     Ok(Backtest {
         periods: past.windows_of_periods().to_vec(),
@@ -193,24 +185,42 @@ fn tariff(past: &Past, split: usize, stated: Prices, limits: Limits) -> Tariff {
     }
 }
 
-/// What serves in each scored period by hindsight's schedule.
-fn served(split: usize, outcome: &Outcome) -> Vec<Serving> {
+/// What serves in each scored period by hindsight's schedule, and what that loses.
+fn hindsight(past: &Past, split: usize, outcome: &Outcome) -> Vec<(Serving, f64)> {
     let mut serving = outcome.champion;
-    let mut served = Vec::new();
-    for (period, choice) in (split..).zip(&outcome.oracle.choices) {
-        if let Choice::Retrain { window } = *choice {
-            serving = Serving::Trained { period, window };
-        }
-        served.push(serving);
-    }
-    served
+    let periods = (split..).zip(&outcome.oracle.choices);
+    let course = periods.map(|(period, choice)| {
+        let paid = match *choice {
+            Choice::Keep => Paid::keep(past, serving, period),
+            Choice::Retrain { window } => {
+                let next = Serving::Trained { period, window };
+                let paid = Paid::switch(past, serving, period, next);
+                serving = next;
+                paid
+            }
+        };
+        (serving, paid.loss)
+    });
+    course.collect()
 }
 
 /// Metrics that were computed once: most ways share most of their versions.
 struct Known<'p> {
     past: &'p Past,
     metric: Metric,
-    values: BTreeMap<(Serving, usize), Option<f64>>,
+    values: BTreeMap<(Serving, Serving, usize), Option<f64>>,
+}
+
+/// What served at the end of each scored period, and what that lost.
+struct Course<'a> {
+    served: &'a [Serving],
+    losses: Vec<f64>,
+}
+
+impl<'a> Course<'a> {
+    fn of(way: &'a Way) -> Course<'a> {
+        Course { served: &way.served, losses: way.paid.iter().map(|paid| paid.loss).collect() }
+    }
 }
 
 impl<'p> Known<'p> {
@@ -218,12 +228,15 @@ impl<'p> Known<'p> {
         Known { past, metric, values: BTreeMap::new() }
     }
 
+    /// A course that begins with `champion`.
     #[expect(clippy::cast_precision_loss, reason = "a number of periods")]
-    fn showing(&mut self, split: usize, served: &[Serving]) -> Showing {
+    fn showing(&mut self, split: usize, champion: Serving, course: &Course<'_>) -> Showing {
         let Known { past, metric, values } = self;
-        let metrics = (split..).zip(served).map(|(period, serving)| {
-            let known = values.entry((*serving, period));
-            *known.or_insert_with(|| past.metric(*metric, *serving, period))
+        let Course { served, losses } = course;
+        let before = [champion].into_iter().chain(served.iter().copied());
+        let metrics = (split..).zip(before.zip(*served)).map(|(period, (before, serving))| {
+            let known = values.entry((before, *serving, period));
+            *known.or_insert_with(|| past.metric(*metric, before, *serving, period))
         });
         let metrics = metrics.collect::<Vec<_>>();
         let defined = metrics.iter().flatten().copied().collect::<Vec<_>>();
@@ -238,7 +251,7 @@ impl<'p> Known<'p> {
             served: served.to_vec(),
             metric: metrics,
             metric_mean: (!defined.is_empty()).then_some(mean),
-            loss: past.mean_loss(split, served),
+            loss: past.mean_loss(split, losses),
             retrains,
             training_cpu_seconds: 0.0 + seconds.sum::<f64>(),
         }

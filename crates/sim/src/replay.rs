@@ -93,7 +93,7 @@ pub struct Progress {
 pub enum Error {
     /// A backtest would train more versions than the owner allows.
     #[error(
-        "the backtest needs {needed} trainings, {windows} windows in each of {periods} periods, and \
+        "the backtest needs {needed} trainings for {windows} windows in each of {periods} periods, and \
          {most} are allowed: give fewer `--windows`, a longer `period` under [replay], or a larger \
          `--max-trainings`"
     )]
@@ -106,6 +106,17 @@ pub enum Error {
         windows: usize,
         /// Periods.
         periods: usize,
+    },
+    /// Fewer periods than a backtest needs.
+    #[error(
+        "history has {found} whole periods after the warm-up, and a backtest needs {least}: write a shorter \
+         `period` or `warm_up` under [replay], or wait"
+    )]
+    FewPeriods {
+        /// Whole periods.
+        found: usize,
+        /// Periods that it needs.
+        least: usize,
     },
     /// History is too short.
     #[error(
@@ -123,7 +134,10 @@ pub enum Error {
         warm_up: Duration,
     },
     /// No first version could be made.
-    #[error("no first version of {model} could be trained at {at}: {why}")]
+    #[error(
+        "no first version of {model} could be trained at {at}, when its warm-up was over: {why}; a longer \
+         `warm_up` under [replay] gives it more rows"
+    )]
     NoFirstVersion {
         /// Whose.
         model: ModelName,

@@ -3,6 +3,7 @@
 use afresh_config::Config;
 use afresh_core::history::{RunRecord, VersionRecord};
 use afresh_core::id::{ModelName, RunId, VersionId};
+use afresh_core::time::{Timestamp, Window};
 use afresh_data::dataset;
 use afresh_data::selection::Selection;
 use afresh_engine::port::{Page, Store as _};
@@ -100,6 +101,7 @@ impl Arguments {
 /// Which rows a version could be trained on, and which did.
 #[derive(Default)]
 struct Trained {
+    window: Option<Window>,
     choices: Vec<Selection>,
     chosen: Option<Chosen>,
 }
@@ -117,16 +119,16 @@ async fn rows(
     };
     // Erased rows keep a tombstone, which says nothing of choices.
     let datasets = wiring::datasets(config)?;
-    let choices = match datasets.load::<IgnoredAny>(name, &dataset).await {
-        Ok(manifest) => manifest.choices,
-        Err(dataset::Error::Unknown { .. }) => Vec::new(),
+    let (window, choices) = match datasets.load::<IgnoredAny>(name, &dataset).await {
+        Ok(manifest) => (Some(manifest.window), manifest.choices),
+        Err(dataset::Error::Unknown { .. }) => (None, Vec::new()),
         Err(error) => return Err(anyhow::Error::from(error).context(failed()).into()),
     };
     let chosen = config.model(name.as_str()).and_then(|model| {
         let settings = wiring::settings(config, model, &config.state);
         Artifact::chosen(&settings.artifact(judged))
     });
-    Ok(Trained { choices, chosen })
+    Ok(Trained { window, choices, chosen })
 }
 
 async fn judgements(
@@ -172,6 +174,9 @@ async fn tell(
     let ledger = ledger.with_context(|| format!("failed to read what {name} saved"))?;
     let saving = ledger.of(record.run.id);
     let mut text = explain::run(record, saving);
+    if let Some(window) = rows.window.filter(|window| window.from != Timestamp::MIN) {
+        text = format!("{text}\n\nIts rows happened from {} on.", window.from);
+    }
     if let Some(words) = explain::chosen(&rows.choices, rows.chosen.as_ref()) {
         text = format!("{text}\n\n{words}");
     }

@@ -150,6 +150,17 @@ fn damaged_cache_is_made_anew() {
     }
     assert_eq!(project.json(&ONE_WINDOW)["policies"], found["policies"]);
 
+    // The manifest of a dataset, too: it is named by what it holds.
+    let is_dataset = |path: &std::path::Path| {
+        let folder = path.parent().and_then(|folder| folder.parent());
+        folder.is_some_and(|folder| folder.ends_with("datasets"))
+    };
+    let manifest = find(&project.path(".afresh/backtest"), &is_dataset);
+    let whole = fs::read(&manifest).unwrap();
+    fs::write(&manifest, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(project.json(&ONE_WINDOW)["policies"], found["policies"]);
+    assert_eq!(fs::read(&manifest).unwrap(), whole);
+
     // A version that was cut off is trained again, and only that one.
     let is_artifact = |path: &std::path::Path| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("manifest"))
@@ -173,6 +184,23 @@ fn history_that_is_too_short_is_told_with_what_to_write() {
     assert!(said.err.contains("shorter `period`"), "{}", said.err);
     project.write("afresh.toml", &text.replace("warm_up = \"4d\"", "warm_up = \"400d\""));
     project.bad(&ONE_WINDOW, 1, "400d");
+}
+
+#[test]
+fn policy_that_is_configured_competes_as_it_stands() {
+    let project = project("retrain.policy = { rule = \"drift\", score = 0.77 }\n");
+    let found = project.json(&ONE_WINDOW);
+    let configured = policy(&found, "configured");
+    assert_eq!(configured["parameters"], serde_json::json!({"rule": "drift", "score": 0.77}));
+    assert!(project.good(&ONE_WINDOW).contains(" configured "));
+    // Thresholds are the core's, which a backtest does not replay.
+    project.configure(&format!("{TREES}retrain.policy = \"thresholds\"\nretrain.drift = 0.3\n"));
+    let found = project.json(&ONE_WINDOW);
+    let names = found["policies"].as_array().unwrap().iter().map(|policy| &policy["policy"]);
+    assert!(names.into_iter().all(|name| name != "configured"));
+    project.bad(&["backtest", "--now", "2026-01-10"], 1, "leave `--now` out");
+    project.bad(&["backtest", "--slots", "0"], 2, "--slots");
+    project.bad(&["backtest", "--report", "nowhere/report.html"], 1, "failed to write nowhere");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use afresh_core::id::{DatasetId, VersionId};
 use afresh_core::time::{Timestamp, Window};
+use afresh_data::dataset;
 use afresh_data::spec::Columns;
 use afresh_data::split;
 use afresh_train::artifact::Artifact;
@@ -134,6 +135,13 @@ impl Workshop {
             stopping: count(split::Part::Stopping),
             holdout: count(split::Part::Holdout),
         };
+        let made = self.create_dataset(selected.clone(), cuts, counts).await;
+        let Err(Error::Dataset { source, .. }) = &made else { return made };
+        let dataset::Error::Occupied { id, .. } = source.as_ref() else { return made };
+        // A manifest is named by what it holds: where another stands it was damaged, and all of these can be made again.
+        let (model, id) = (&self.settings.model, DatasetId(id.clone()));
+        let failed = |source| Error::Dataset { model: model.to_string(), source: Box::new(source) };
+        self.datasets.forget(model, &id).await.map_err(failed)?;
         self.create_dataset(selected, cuts, counts).await
     }
 

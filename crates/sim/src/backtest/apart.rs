@@ -8,7 +8,7 @@ use super::contest::{Interval, difference, interval, recovered};
 use super::past::Past;
 use super::walk::{Pick, Standing, Way, walk};
 use super::world::{Growth, World as _};
-use super::{Backtest, Known, Showing};
+use super::{Backtest, Course, Known, Showing};
 use crate::replay::Error;
 
 /// Families that are gone through, beside the recommended one.
@@ -118,7 +118,8 @@ fn through(past: &Past, backtest: &Backtest, rule: &Rule, growth: Growth) -> Way
 fn went(past: &Past, backtest: &Backtest, metric: Metric, way: Way) -> Went {
     let outcome = &backtest.outcome;
     let best = &outcome.scored[outcome.recommended].way.costs;
-    let showing = Known::new(past, metric).showing(backtest.split, &way.served);
+    let course = Course::of(&way);
+    let showing = Known::new(past, metric).showing(backtest.split, outcome.champion, &course);
     Went {
         showing,
         recovered: recovered(outcome.never, outcome.always, outcome.oracle.cost, way.cost()),

@@ -41,6 +41,8 @@ pub struct Contest<'w, W> {
     pub picks: Vec<Pick>,
     /// Which window is the configured one: it trains what serves when scoring begins.
     pub home: usize,
+    /// The policy that is configured, as it stands; nothing where it is none that can be replayed here.
+    pub configured: Option<Rule>,
 }
 
 /// The recommended entry alone, on the second half.
@@ -64,7 +66,8 @@ impl<W> Contest<'_, W> {
     /// The same at other prices.
     #[must_use]
     pub fn at(&self, tariff: Tariff) -> Self {
-        Contest { tariff, picks: self.picks.clone(), ..*self }
+        let (picks, configured) = (self.picks.clone(), self.configured.clone());
+        Contest { tariff, picks, configured, ..*self }
     }
 }
 
@@ -180,7 +183,8 @@ impl<W: World + Sync> Contest<'_, W> {
     #[must_use]
     pub fn field(&self) -> Field {
         let mut rows = Vec::new();
-        for family in family::all(&self.scale()) {
+        let configured = self.configured.iter().map(|rule| Family::configured(rule.clone()));
+        for family in family::all(&self.scale()).into_iter().chain(configured) {
             let settled = matches!(family.rules.as_slice(), [Rule::Never]);
             for pick in &self.picks {
                 // What never retrains needs no window.

@@ -82,12 +82,20 @@ pub fn all(scale: &Scale) -> Vec<Family> {
     families
 }
 
+/// Name of the policy that is configured.
+pub const CONFIGURED: &str = "configured";
+
 /// Around 1: a threshold on one period's loss lies near that loss.
 const SHARES: [f64; 8] = [0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4];
 /// In periods' losses, half-way between whole numbers.
 const MULTIPLES: [f64; 9] = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 7.5, 9.5, 12.5];
 
 impl Family {
+    /// The owner's, with nothing left to tune.
+    pub(super) fn configured(rule: Rule) -> Family {
+        Family::new(CONFIGURED, [rule])
+    }
+
     fn new(name: &str, rules: impl IntoIterator<Item = Rule>) -> Family {
         Family { name: name.to_owned(), rules: rules.into_iter().collect() }
     }

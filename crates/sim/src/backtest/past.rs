@@ -23,6 +23,7 @@ use afresh_ml::metrics::{Metric, Task};
 use afresh_policy::observation::Observation;
 use afresh_policy::oracle::Serving;
 use afresh_policy::prices::Priced;
+use afresh_policy::rule::Rule;
 use afresh_train::artifact::Searched;
 
 pub use train::{Failed, Progress, Trainings};
@@ -147,6 +148,13 @@ impl Past {
         &self.periods
     }
 
+    /// The policy that is configured; nothing where thresholds of the core start the runs.
+    #[must_use]
+    pub fn configured(&self) -> Option<Rule> {
+        let rule = &self.workshop.settings().advice.rule;
+        (*rule != Rule::Thresholds).then(|| rule.clone())
+    }
+
     /// Labelled rows of a period.
     #[must_use]
     pub fn labelled(&self, period: usize) -> usize {
@@ -174,21 +182,47 @@ impl Past {
         rows.get(rows.len() / 2).map_or(0.0, |rows| *rows as f64)
     }
 
-    /// The metric of what served in `period`; `None` where it is undefined there.
+    /// The metric of `period`, which `before` answered until `serving` took over; `None` where it is undefined.
     #[must_use]
-    pub fn metric(&self, metric: Metric, serving: Serving, period: usize) -> Option<f64> {
-        let (labels, predictions) = self.answers(serving, period);
+    pub fn metric(
+        &self,
+        metric: Metric,
+        before: Serving,
+        serving: Serving,
+        period: usize,
+    ) -> Option<f64> {
+        let range = self.rows.range(self.periods[period]);
+        let positions = range.filter(|at| !self.rows.label[*at].is_nan()).collect::<Vec<_>>();
+        let until = self.serves_from(period, serving);
+        let first = match before == serving {
+            true => 0,
+            false => positions.partition_point(|at| self.rows.event_time[*at] < until),
+        };
+        let (mut labels, mut predictions) = (Vec::new(), Vec::new());
+        for (version, positions) in [(before, &positions[..first]), (serving, &positions[first..])]
+        {
+            let Some(cell) = self.cell(version) else { continue };
+            let (known, answers) = self.answers_for(cell, positions);
+            labels.extend(known);
+            predictions.extend(answers);
+        }
         metric.value(self.task, &labels, &predictions)
     }
 
-    /// Mean of the row losses of a way over its periods, in the task's loss.
+    /// Mean of what has a price over the rows of a way's periods, given its sums by period; in the task's loss.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
-    pub fn mean_loss(&self, from: usize, served: &[Serving]) -> Option<f64> {
-        let periods = || (from..).zip(served);
-        let rows = periods().map(|(period, _)| self.labelled(period)).sum::<usize>();
-        let sum = periods().map(|(period, serving)| self.loss(*serving, period)).sum::<f64>();
-        (rows > 0).then(|| sum * self.unit / rows as f64)
+    pub fn mean_loss(&self, from: usize, sums: &[f64]) -> Option<f64> {
+        let periods = from..from + sums.len();
+        let rows = periods.map(|period| self.labelled(period)).sum::<usize>();
+        (rows > 0).then(|| sums.iter().sum::<f64>() * self.unit / rows as f64)
+    }
+
+    /// When a version that is trained at the beginning of a period takes over.
+    fn serves_from(&self, period: usize, next: Serving) -> Timestamp {
+        let takes = training_takes(self.cpu_hours(next));
+        let Window { from, to } = self.periods[period];
+        from.after(takes).after(self.deployment).min(to)
     }
 
     /// Recorded CPU seconds of a training.
@@ -198,14 +232,7 @@ impl Past {
         alias.or_else(|| Some(self.cell(serving)?.cpu_seconds)).unwrap_or(0.0)
     }
 
-    /// Labels and predictions of the labelled rows of a period.
-    fn answers(&self, serving: Serving, period: usize) -> (Vec<f64>, Vec<f64>) {
-        let Some(cell) = self.cell(serving) else { return (Vec::new(), Vec::new()) };
-        let range = self.rows.range(self.periods[period]);
-        let positions = range.filter(|at| !self.rows.label[*at].is_nan()).collect::<Vec<_>>();
-        self.answers_for(cell, &positions)
-    }
-
+    /// Labels and predictions of rows.
     fn answers_for(&self, cell: &Cell, positions: &[usize]) -> (Vec<f64>, Vec<f64>) {
         let width = self.task.outputs();
         let (mut labels, mut predictions) = (Vec::new(), Vec::new());
@@ -314,9 +341,7 @@ impl World for Past {
 
     fn loss_until(&self, serving: Serving, period: usize, next: Serving) -> f64 {
         let Some(cell) = self.cell(serving) else { return 0.0 };
-        let from = self.periods[period].from;
-        let takes = training_takes(self.cpu_hours(next));
-        let to = from.after(takes).after(self.deployment).min(self.periods[period].to);
+        let (from, to) = (self.periods[period].from, self.serves_from(period, next));
         0.0 + cell.costs_on(self.rows.range(Window { from, to })).sum::<f64>()
     }
 

@@ -6,7 +6,7 @@ use afresh_policy::rule::Rule;
 use afresh_sim::backtest::contest::{Contest, Outcome, interval, recovered};
 use afresh_sim::backtest::family::{self, Scale};
 use afresh_sim::backtest::walk::{Pick, Standing, walk};
-use afresh_sim::backtest::world::{Budget, Limits, Stretch, Tariff, World};
+use afresh_sim::backtest::world::{Budget, Limits, RunPrice, Stretch, Tariff, World};
 
 use crate::stream::{Stream, float};
 
@@ -14,6 +14,7 @@ const TARIFF: Tariff = Tariff {
     priced: Priced::Loss,
     per_loss: 1.0,
     per_run: 40.0,
+    run: RunPrice::Each,
     per_cpu_hour: 0.0,
     per_million_rows: 0.0,
     limits: Limits { cooldown_periods: 0.0, budget: None },
@@ -21,7 +22,7 @@ const TARIFF: Tariff = Tariff {
 
 fn contest(stream: &Stream, tariff: Tariff) -> Contest<'_, Stream> {
     let picks = vec![Pick::Window(0), Pick::Window(1)];
-    Contest { world: stream, tariff, split: stream.periods() / 2, picks, home: 0 }
+    Contest { world: stream, tariff, split: stream.periods() / 2, picks, home: 0, configured: None }
 }
 
 fn run(stream: &Stream) -> Outcome {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use afresh_core::id::ModelName;
 use afresh_core::time::{Timestamp, Window};
 use afresh_data::rows::Rows;
 use afresh_data::selection::Selection;
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 use super::cache::{self, Kept};
 use super::chosen::{self, Alias};
 use super::{Cell, Past, Plan, drift, mean, open};
+use crate::backtest::PERIODS_MIN;
 use crate::backtest::contest::in_parallel;
 use crate::backtest::world::World as _;
 use crate::replay::{Error, periods, too_short};
@@ -92,6 +94,9 @@ impl Past {
             return Err(too_short(model, &rows, plan.period, plan.warm_up));
         }
         let fingerprint = workshop.fingerprint().await.map_err(failed)?;
+        if all.len() < PERIODS_MIN {
+            return Err(Error::FewPeriods { found: all.len(), least: PERIODS_MIN });
+        }
         let told = chosen::may_be_told(plan, &workshop.settings().recipe.engine);
         let work = tasks(plan, &all, told);
         let most = plan.trainings_max.unwrap_or(usize::MAX);
@@ -109,7 +114,15 @@ impl Past {
             trainings: Trainings::default(),
             at: Progress { of: work.len(), ..Progress::default() },
         };
+        // Without a first version nothing else is worth its training.
+        let early = work.iter().filter(|task| task.as_of <= all[0].from).count();
+        let mut work = work;
+        let rest = work.split_off(early);
         hall.train(work, &progress).await?;
+        if hall.made.keys().all(Option::is_none) {
+            return Err(no_first(model, &all, &hall.trainings.failed));
+        }
+        hall.train(rest, &progress).await?;
         let aliases = chosen::aliases(plan, &all, &hall.made, told);
         // Where the candidates' early-stopping rows differ, choosing is a training of its own.
         let mut rest = left(plan, &all, &aliases, told);
@@ -162,10 +175,7 @@ impl Past {
         placed.for_each(|(place, cell)| past.cells[place] = Some(cell));
         past.add_up();
         if !past.is_trained(0, 0) {
-            let first = trainings.failed.iter().find(|failed| failed.at == past.periods[0].from);
-            let why = first.map_or_else(|| "it was not trained".to_owned(), |f| f.why.clone());
-            let at = past.periods[0].from;
-            return Err(Error::NoFirstVersion { model, at, why });
+            return Err(no_first(model, &past.periods, &trainings.failed));
         }
         Ok((past, trainings))
     }
@@ -232,6 +242,13 @@ impl Past {
             }
         }
     }
+}
+
+fn no_first(model: ModelName, periods: &[Window], failed: &[Failed]) -> Error {
+    let at = periods[0].from;
+    let first = failed.iter().find(|failed| failed.at == at);
+    let why = first.map_or_else(|| "it was not trained".to_owned(), |first| first.why.clone());
+    Error::NoFirstVersion { model, at, why }
 }
 
 /// Where versions are trained and scored.
