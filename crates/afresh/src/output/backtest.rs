@@ -91,8 +91,11 @@ impl Shown<'_> {
         ]);
         let mut left_out = 0;
         for (place, (scored, showing)) in self.entries().enumerate() {
-            let plain =
-                matches!(scored.entry.name.as_str(), "never" | "always" | "ks" | CONFIGURED);
+            let plain = match scored.entry.name.as_str() {
+                "never" | "always" | "ks" => true,
+                CONFIGURED => scored.entry.pick == Pick::Window(0),
+                _ => false,
+            };
             let recommended = place == backtest.outcome.recommended;
             if ROWS_SHOWN <= place && !plain && !recommended {
                 left_out += 1;
@@ -115,7 +118,7 @@ impl Shown<'_> {
         }
         line(rows);
         if 0 < left_out {
-            line(format_args!("{left_out} more, dearer ones stand in the report and in `--json`."));
+            line(format_args!("{left_out} more stand in the report and in `--json`."));
         }
         line("");
         self.recommendation();
