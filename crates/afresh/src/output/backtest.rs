@@ -1,20 +1,20 @@
-//! A backtest as a table, as JSON, and as what the report draws.
+//! A backtest as a table with what it means; as JSON and as what the report draws, in files of their own.
+
+mod drawn;
+mod json;
 
 use std::path::Path;
 
 use afresh_core::id::ModelName;
 use afresh_ml::metrics::Metric;
-use afresh_policy::oracle::Choice;
 use afresh_policy::prices::Priced;
 use afresh_policy::rule::Rule;
-use afresh_report::backtest as drawn;
 use afresh_sim::backtest::Backtest;
 use afresh_sim::backtest::apart::{Apart, Went};
 use afresh_sim::backtest::contest::Scored;
 use afresh_sim::backtest::family::CONFIGURED;
 use afresh_sim::backtest::walk::Pick;
 use afresh_sim::backtest::world::{Growth, Tariff};
-use serde_json::{Value, json};
 
 use super::{line, number, table};
 
@@ -59,6 +59,25 @@ impl Shown<'_> {
             ));
         }
         line("");
+        self.table();
+        line("");
+        self.recommendation();
+        self.sweep();
+        self.apart();
+        self.missing();
+        let trainings = &backtest.trainings;
+        line(format_args!(
+            "{} trainings, {} of them from the cache, {:.1} CPU s when they were done. Report: {}",
+            trainings.distinct,
+            trainings.cached,
+            trainings.cpu_seconds,
+            report.display(),
+        ));
+    }
+
+    /// The cheapest policies, and the plain ones.
+    fn table(&self) {
+        let backtest = self.backtest;
         let metric = self.metric.name();
         let header = [
             "",
@@ -120,28 +139,23 @@ impl Shown<'_> {
         if 0 < left_out {
             line(format_args!("{left_out} more stand in the report and in `--json`."));
         }
-        line("");
-        self.recommendation();
-        self.sweep();
-        self.apart();
+    }
+
+    /// What could not be measured.
+    fn missing(&self) {
+        let backtest = self.backtest;
         if 0 < backtest.undefined {
             line(format_args!(
-                "{metric} is undefined in {} of the {scored} periods: they count by their loss alone.",
+                "{} is undefined in {} of the {} periods: they count by their loss alone.",
+                self.metric.name(),
                 backtest.undefined,
+                backtest.periods.len() - backtest.split,
             ));
         }
         for failed in &backtest.trainings.failed {
             let window = self.windows.get(failed.window).map_or("", String::as_str);
             line(format_args!("No version at {} on {window}: {}", failed.at, failed.why));
         }
-        let trainings = &backtest.trainings;
-        line(format_args!(
-            "{} trainings, {} of them from the cache, {:.1} CPU s when they were done. Report: {}",
-            trainings.distinct,
-            trainings.cached,
-            trainings.cpu_seconds,
-            report.display(),
-        ));
     }
 
     fn recommendation(&self) {
@@ -278,245 +292,11 @@ impl Shown<'_> {
         line("");
     }
 
-    /// For scripts.
-    pub fn json(&self, report: &Path) -> Value {
-        let backtest = self.backtest;
-        let outcome = &backtest.outcome;
-        let periods = &backtest.periods[backtest.split..];
-        let runs = |choices: &[Choice]| {
-            let retrained =
-                periods.iter().zip(choices).filter(|(_, choice)| **choice != Choice::Keep);
-            retrained.map(|(period, _)| period.from.to_string()).collect::<Vec<_>>()
-        };
-        let policies = self.entries().map(|(scored, showing)| {
-            json!({
-                "policy": scored.entry.name,
-                "window": self.pick(scored.entry.pick),
-                "parameters": scored.entry.rule,
-                "metric_mean": showing.metric_mean,
-                "log_loss": showing.loss,
-                "retrains": showing.retrains,
-                "runs": runs(&scored.way.choices),
-                "held_back": scored.way.held,
-                "training_cpu_seconds": showing.training_cpu_seconds,
-                "cost": scored.way.cost(),
-                "regret": scored.regret,
-                "recovered": scored.recovered,
-                "recovered_at_equal_budget": scored.recovered_at_equal_budget,
-                "recovered_on_window": scored.recovered_on_window,
-                "above_recommended": scored.above_recommended,
-            })
-        });
-        let best = &outcome.scored[outcome.recommended];
-        let sweep = backtest.sweep.iter().map(|sweep| {
-            json!({
-                "factor": sweep.factor, "per_run": sweep.per_run, "recommended": sweep.recommended,
-                "window": self.pick(sweep.pick), "retrains": sweep.retrains, "cost": sweep.cost,
-                "never": sweep.never, "always": sweep.always, "oracle": sweep.oracle,
-                "recovered": sweep.recovered,
-            })
-        });
-        let failed = backtest.trainings.failed.iter().map(|failed| {
-            let window = self.windows.get(failed.window);
-            json!({"at": failed.at.to_string(), "window": window, "why": failed.why})
-        });
-        let walk = &outcome.walk_forward;
-        let stretches = walk.stretches.iter().map(|(periods, policy, pick)| {
-            json!({
-                "from": periods.start, "to": periods.end, "policy": policy,
-                "window": self.pick(*pick),
-            })
-        });
-        let apart = self.apart.iter().map(|apart| {
-            let went = apart.went.as_ref().map(|went| {
-                json!({
-                    "metric_mean": went.showing.metric_mean,
-                    "log_loss": went.showing.loss,
-                    "retrains": went.showing.retrains,
-                    "training_cpu_seconds": went.showing.training_cpu_seconds,
-                    "cost": went.way.cost(),
-                    "recovered": went.recovered,
-                    "above_recommended": went.above_recommended,
-                })
-            });
-            json!({
-                "policy": apart.name, "trains": grown(apart.growth), "parameters": apart.rule,
-                "found": went,
-            })
-        });
-        json!({
-            "model": self.model.to_string(),
-            "metric": self.metric.name(),
-            "tuned_periods": backtest.split,
-            "scored_periods": backtest.periods.len() - backtest.split,
-            "undefined_periods": backtest.undefined,
-            "prices": {
-                "priced": backtest.tariff.priced, "per_loss": backtest.tariff.per_loss,
-                "per_run": backtest.tariff.per_run,
-                "per_cpu_hour": backtest.tariff.per_cpu_hour,
-                "per_million_rows": backtest.tariff.per_million_rows,
-                "default": backtest.is_default_price,
-            },
-            "policies": policies.collect::<Vec<_>>(),
-            "apart": apart.collect::<Vec<_>>(),
-            "never": outcome.never,
-            "always": outcome.always,
-            "windows": outcome.by_pick.iter().map(|alone| json!({
-                "window": self.pick(alone.pick), "oracle": alone.oracle, "always": alone.always,
-            })).collect::<Vec<_>>(),
-            "oracle": self.hindsight(),
-            "recommended": {
-                "policy": best.entry.name, "window": self.pick(best.entry.pick),
-                "parameters": best.entry.rule, "recovered": best.recovered,
-                "snippet": afresh_config::apply::snippet(
-                    self.model.as_str(), &best.entry.rule, Some(&self.pick(best.entry.pick)),
-                ),
-            },
-            "walk_forward": {
-                "cost": walk.cost, "recovered": walk.recovered,
-                "stretches": stretches.collect::<Vec<_>>(),
-            },
-            "sweep": sweep.collect::<Vec<_>>(),
-            "trainings": {
-                "distinct": backtest.trainings.distinct, "cached": backtest.trainings.cached,
-                "cpu_seconds": backtest.trainings.cpu_seconds,
-                "failed": failed.collect::<Vec<_>>(),
-            },
-            "report": report.display().to_string(),
-        })
-    }
-
-    fn hindsight(&self) -> Value {
-        let Backtest { outcome, oracle, .. } = self.backtest;
-        json!({
-            "cost": outcome.oracle.cost,
-            "metric_mean": oracle.metric_mean,
-            "log_loss": oracle.loss,
-            "retrains": oracle.retrains,
-            "training_cpu_seconds": oracle.training_cpu_seconds,
-            "schedule": self.schedule(),
-        })
-    }
-
     /// The recommended policy and its window, as `afresh.toml` writes them.
     pub fn recommended(&self) -> (&Rule, String) {
         let outcome = &self.backtest.outcome;
         let best = &outcome.scored[outcome.recommended].entry;
         (&best.rule, self.pick(best.pick))
-    }
-
-    /// When hindsight retrains, and on which window.
-    fn schedule(&self) -> Vec<Value> {
-        let choices = self.backtest.periods[self.backtest.split..].iter();
-        let choices = choices.zip(&self.backtest.outcome.oracle.choices);
-        choices
-            .filter_map(|(period, choice)| match choice {
-                Choice::Keep => None,
-                Choice::Retrain { window } => {
-                    Some(json!({"at": period.from.to_string(), "window": self.windows[*window]}))
-                }
-            })
-            .collect()
-    }
-
-    /// What the report draws.
-    pub fn drawn(&self) -> drawn::Backtest {
-        let backtest = self.backtest;
-        let outcome = &backtest.outcome;
-        let periods = &backtest.periods[backtest.split..];
-        let runs = |choices: &[Choice]| {
-            let retrained = periods.iter().zip(choices);
-            let retrained = retrained.filter(|(_, choice)| **choice != Choice::Keep);
-            retrained.map(|(period, _)| period.from.0).collect::<Vec<_>>()
-        };
-        let entries = self.entries().enumerate().map(|(place, (scored, showing))| drawn::Entry {
-            name: scored.entry.name.clone(),
-            window: self.pick(scored.entry.pick),
-            rule: scored.entry.rule.to_string(),
-            is_recommended: place == outcome.recommended,
-            metric_mean: showing.metric_mean,
-            metric: showing.metric.clone(),
-            loss: showing.loss,
-            retrains: showing.retrains,
-            runs_ms: runs(&scored.way.choices),
-            training_cpu_seconds: showing.training_cpu_seconds,
-            cost: scored.way.cost(),
-            recovered: scored.recovered,
-            above: Some((scored.above_recommended.low, scored.above_recommended.high)),
-        });
-        let apart = self.apart.iter().filter_map(|apart| {
-            let Went { way, showing, recovered, above_recommended } = apart.went.as_ref()?;
-            Some(drawn::Entry {
-                name: apart.name.clone(),
-                window: grown(apart.growth).to_owned(),
-                rule: apart.rule.to_string(),
-                is_recommended: false,
-                metric_mean: showing.metric_mean,
-                metric: showing.metric.clone(),
-                loss: showing.loss,
-                retrains: showing.retrains,
-                runs_ms: runs(&way.choices),
-                training_cpu_seconds: showing.training_cpu_seconds,
-                cost: way.cost(),
-                recovered: *recovered,
-                above: Some((above_recommended.low, above_recommended.high)),
-            })
-        });
-        drawn::Backtest {
-            model: self.model.to_string(),
-            metric: self.metric.name().to_owned(),
-            higher_is_better: self.metric.higher_is_better(),
-            tuned_periods: backtest.split,
-            periods_ms: periods.iter().map(|period| (period.from.0, period.to.0)).collect(),
-            is_errors: backtest.tariff.priced == Priced::Errors,
-            per_loss: backtest.tariff.per_loss,
-            per_run: backtest.tariff.per_run,
-            is_default_price: backtest.is_default_price,
-            entries: entries.collect(),
-            apart: apart.collect(),
-            oracle: drawn::Entry {
-                name: "hindsight".to_owned(),
-                window: "any".to_owned(),
-                rule: "the cheapest schedule there was".to_owned(),
-                is_recommended: false,
-                metric_mean: backtest.oracle.metric_mean,
-                metric: backtest.oracle.metric.clone(),
-                loss: backtest.oracle.loss,
-                retrains: backtest.oracle.retrains,
-                runs_ms: runs(&outcome.oracle.choices),
-                training_cpu_seconds: backtest.oracle.training_cpu_seconds,
-                cost: outcome.oracle.cost,
-                recovered: Some(1.0),
-                above: None,
-            },
-            windows: outcome
-                .by_pick
-                .iter()
-                .map(|alone| drawn::Alone {
-                    window: self.pick(alone.pick),
-                    always: alone.always,
-                    oracle: alone.oracle,
-                })
-                .collect(),
-            never: outcome.never,
-            always: outcome.always,
-            walk_forward: outcome.walk_forward.recovered,
-            sweep: backtest
-                .sweep
-                .iter()
-                .map(|sweep| drawn::Sweep {
-                    factor: sweep.factor,
-                    per_run: sweep.per_run,
-                    recommended: sweep.recommended.clone(),
-                    window: self.pick(sweep.pick),
-                    retrains: sweep.retrains,
-                    cost: sweep.cost,
-                    never: sweep.never,
-                    always: sweep.always,
-                    oracle: sweep.oracle,
-                })
-                .collect(),
-        }
     }
 
     fn entries(&self) -> impl Iterator<Item = (&Scored, &afresh_sim::backtest::Showing)> {
