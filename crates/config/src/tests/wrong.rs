@@ -197,7 +197,7 @@ fn columns_have_one_role() {
               3:15 `data.exclude` is 2 | write a text in double quotes that is not empty
             source = "a.csv"
             window = "forever"
-              3:10 `data.window` is "forever" | write `all`, a length of time such as `90d`, `half-life 90d`, `sample 50000`, `since-last-run`, `since-change` or `auto`
+              3:10 `data.window` is "forever" | write `all`, a length of time such as `90d`, `half-life 90d`, `sample 50000` (at least 100), `since-last-run`, `since-change` or `auto`
             source = "a.csv"
             window = "auto"
               no problem
