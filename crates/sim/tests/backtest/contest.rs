@@ -118,7 +118,9 @@ fn cooldown_and_budget_hold_every_policy_back_and_hindsight_never() {
     let unlimited = contest(&stream, TARIFF).run().unwrap();
     assert!((limited.oracle.cost - unlimited.oracle.cost).abs() < 1e-9);
     let runs = |outcome: &Outcome| {
-        let always = outcome.scored.iter().find(|scored| scored.entry.rule == Rule::Always);
+        let always = outcome.scored.iter().find(|scored| {
+            scored.entry.rule == Rule::Always && scored.entry.pick == Pick::Window(0)
+        });
         always.map(|scored| (scored.way.runs, scored.way.held > 0))
     };
     assert_eq!(runs(&unlimited), Some((20, false)));
