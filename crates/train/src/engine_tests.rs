@@ -255,7 +255,7 @@ fn damage_is_found_and_named() {
         }
     };
     assert!(told(&change("\"rounds\": 3", "\"rounds\": 2")).contains("manifest.json was changed"));
-    assert!(told(&change("\"format\": 1", "\"format\": 9")).contains("has format 9"));
+    assert!(told(&change("\"format\": 2", "\"format\": 9")).contains("has format 9"));
     let flip = |dir: &Path| {
         let mut bytes = fs::read(dir.join("model.ubj")).unwrap();
         let middle = bytes.len() / 2;
