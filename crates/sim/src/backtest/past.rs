@@ -228,8 +228,23 @@ impl Past {
     /// Recorded CPU seconds of a training.
     #[must_use]
     pub fn cpu_seconds(&self, serving: Serving) -> f64 {
-        let alias = self.aliases.get(&self.own_place(serving)).map(|alias| alias.cpu_seconds);
-        alias.or_else(|| Some(self.cell(serving)?.cpu_seconds)).unwrap_or(0.0)
+        match (self.alias(serving), self.cell(serving)) {
+            (Some(alias), _) => alias.cpu_seconds,
+            (None, cell) => cell.map_or(0.0, |cell| cell.cpu_seconds),
+        }
+    }
+
+    /// CPU hours by rows and rounds, those of all that was tried included.
+    fn computing(&self, serving: Serving) -> f64 {
+        match (self.alias(serving), self.cell(serving)) {
+            (Some(alias), _) => alias.cpu_hours,
+            (None, cell) => cell.map_or(0.0, |cell| cell.cpu_hours),
+        }
+    }
+
+    /// Whether a version's cell is another's.
+    fn alias(&self, serving: Serving) -> Option<&Alias> {
+        self.aliases.get(&self.own_place(serving))
     }
 
     /// Labels and predictions of rows.
@@ -298,8 +313,7 @@ impl World for Past {
 
     fn runs(&self, version: Serving) -> f64 {
         let alone = self.cell(version).map_or(0.0, |cell| cell.alone_hours);
-        let own = self.aliases.get(&self.own_place(version)).map(|alias| alias.cpu_hours);
-        let hours = own.or_else(|| Some(self.cell(version)?.cpu_hours)).unwrap_or(0.0);
+        let hours = self.computing(version);
         if alone > 0.0 { (hours / alone).max(1.0) } else { 1.0 }
     }
 
@@ -329,8 +343,7 @@ impl World for Past {
         if let Some(seconds) = self.workshop.settings().run_estimate_cpu_seconds {
             return seconds / 3_600.0;
         }
-        let alias = self.aliases.get(&self.own_place(version)).map(|alias| alias.cpu_hours);
-        alias.or_else(|| Some(self.cell(version)?.cpu_hours)).unwrap_or(0.0)
+        self.computing(version)
     }
 
     fn loss(&self, serving: Serving, period: usize) -> f64 {

@@ -98,7 +98,7 @@ impl Past {
             return Err(Error::FewPeriods { found: all.len(), least: PERIODS_MIN });
         }
         let told = chosen::may_be_told(plan, &workshop.settings().recipe.engine);
-        let work = tasks(plan, &all, told);
+        let mut work = tasks(plan, &all, told);
         let most = plan.trainings_max.unwrap_or(usize::MAX);
         if most < work.len() {
             let (windows, periods) = (plan.windows.len(), all.len());
@@ -116,7 +116,6 @@ impl Past {
         };
         // Without a first version nothing else is worth its training.
         let early = work.iter().filter(|task| task.as_of <= all[0].from).count();
-        let mut work = work;
         let rest = work.split_off(early);
         hall.train(work, &progress).await?;
         if hall.made.keys().all(Option::is_none) {
